@@ -1,0 +1,1 @@
+"""HTTP: routes, authentication, problem+json, limits. No decision lives here."""

@@ -1,0 +1,1 @@
+"""What stands outside a ledger and looks at it: reading and verifying without trusting it."""

@@ -1,0 +1,1 @@
+"""Questions to the log: a sandboxed SQL worker, the joined view, the named queries."""

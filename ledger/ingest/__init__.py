@@ -1,0 +1,1 @@
+"""One module per dialect: a body from outside becomes record bytes."""

@@ -1,0 +1,25 @@
+"""Finds the project's `schemas/` and `queries/` in a checkout and in an installed wheel alike."""
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+
+
+def _folder(name: str) -> Path:
+    installed = _PACKAGE / "_data" / name
+    return installed if installed.is_dir() else _PACKAGE.parent / name
+
+
+def schema_path(name: str) -> Path:
+    """Path of one file of `schemas/`."""
+    return _folder("schemas") / name
+
+
+def schema_text(name: str) -> str:
+    """Text of one file of `schemas/`, for example `tables.sql`."""
+    return schema_path(name).read_text(encoding="utf-8")
+
+
+def query_files() -> list[Path]:
+    """Paths of the named queries of `queries/`, by name."""
+    return sorted(_folder("queries").glob("*.sql"))

@@ -1,0 +1,15 @@
+"""Fixtures that every room's tests may use."""
+
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of vectors and real data beside the project; tests that need it skip without it."""
+    if not SHARED.is_dir():
+        pytest.skip("the folder shared/ is not beside the project")
+    return SHARED
