@@ -1,0 +1,34 @@
+# Two stages: the first has pip and a build backend, the second only what runs. The base is pinned by tag: add the digest
+# your registry shows (FROM python:...@sha256:...) before an image becomes evidence. Runs with `--read-only`.
+FROM python:3.13-slim-bookworm AS build
+WORKDIR /build
+RUN python -m venv /opt/agent-ledger
+COPY requirements/runtime.txt requirements/build.txt requirements/
+RUN /opt/agent-ledger/bin/python -m pip install --no-cache-dir --require-hashes -r requirements/runtime.txt \
+ && python -m pip install --no-cache-dir --require-hashes -r requirements/build.txt
+COPY pyproject.toml README.md LICENSE ./
+COPY schemas schemas
+COPY queries queries
+COPY ledger ledger
+RUN python -m hatchling build --target wheel \
+ && /opt/agent-ledger/bin/python -m pip install --no-cache-dir --no-deps --no-index dist/agent_ledger-*.whl \
+ && /opt/agent-ledger/bin/python -m pip uninstall --yes pip
+
+FROM python:3.13-slim-bookworm
+RUN useradd --system --uid 10001 --no-create-home ledger \
+ && install --directory --owner ledger --mode 0700 /data /anchor
+COPY --from=build /opt/agent-ledger /opt/agent-ledger
+ENV PATH=/opt/agent-ledger/bin:$PATH \
+    AGENT_LEDGER_DATA=/data \
+    TMPDIR=/tmp \
+    PYTHONDONTWRITEBYTECODE=1
+USER 10001
+# The head anchor has a volume of its own: restored together with the data it could not show that the data is older.
+VOLUME ["/data", "/anchor", "/tmp"]
+EXPOSE 8731
+HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8731/healthz', timeout=2)"]
+ENTRYPOINT ["agent-ledger"]
+# 0.0.0.0 is the container's own network: nothing is reached but what `docker run --publish` opens, and nothing but
+# health answers without a token.
+CMD ["serve", "--host", "0.0.0.0", "--data", "/data", "--head", "/anchor/head"]

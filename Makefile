@@ -1,0 +1,76 @@
+# Every command the project knows. Needs make and Python 3.11 or newer with venv; the rest goes into ./.venv, by hash.
+
+PYTHON ?= python3
+VENV   ?= .venv
+ARGS   ?=
+BIN    := $(VENV)/bin
+PY     := $(BIN)/python
+PIP    := $(PY) -m pip --disable-pip-version-check install --quiet
+LOCK   := $(BIN)/uv --quiet pip compile $(ARGS)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench soak lock build clean
+.DELETE_ON_ERROR:
+
+help:  ## say what can be made
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.demo  ## install, run a small agent through a ledger, verify it, ask it, keep serving (ARGS=--once: do not)
+	$(PY) -m demo $(ARGS)
+
+test: lint  ## install what tests need and pass them all (ARGS="-k chain" for some)
+	$(PY) -m pytest $(ARGS)
+
+lint: $(VENV)/.test  ## style, types, the arrows between rooms, generated files, the Dockerfile
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(PY) -m ledger.records.generate --check
+	$(BIN)/hadolint Dockerfile
+
+format: $(VENV)/.test  ## put every file into the one style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.test  ## print the ratios of benchmarks/
+	$(PY) -m benchmarks $(ARGS)
+
+soak: $(VENV)/.test  ## the tests that are too long for every run
+	$(PY) -m pytest -m soak $(ARGS)
+
+build: $(VENV)/.test  ## a wheel and an sdist in dist/
+	$(BIN)/hatchling build --clean
+
+# The largest set first, then the smaller ones as parts of it: one version of a package everywhere.
+lock: $(VENV)/.lock  ## compile requirements/*.txt anew from pyproject.toml (ARGS=--upgrade for newer versions)
+	$(LOCK) pyproject.toml --group test -o requirements/test.txt
+	$(LOCK) pyproject.toml --group demo --group build -c requirements/test.txt -o requirements/demo.txt
+	$(LOCK) pyproject.toml -c requirements/test.txt -o requirements/runtime.txt
+	$(LOCK) --group build -c requirements/test.txt -o requirements/build.txt
+	$(LOCK) --group lock -o requirements/lock.txt
+
+clean:  ## remove what the commands above made
+	rm -rf $(VENV) dist build .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(PY):
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) was not found: install Python 3.11 or newer, or name one: make PYTHON=/path/to/python"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "$$($(PYTHON) --version) is too old: Python 3.11 or newer is needed; name one: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "no virtual environment could be made: on Debian, apt install python3-venv"; rm -rf $(VENV); exit 1; }
+
+# A stamp is newer than what it was made from. The tests' packages include the demo's.
+$(VENV)/.demo: requirements/demo.txt pyproject.toml | $(PY)
+	$(PIP) --require-hashes -r $<
+	$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.test: requirements/test.txt pyproject.toml | $(PY)
+	$(PIP) --require-hashes -r $<
+	$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@ $(VENV)/.demo
+
+$(VENV)/.lock: requirements/lock.txt | $(PY)
+	$(PIP) --require-hashes -r $<
+	@touch $@
