@@ -1,0 +1,77 @@
+"""Which room may use which library: beside the import-linter contract, which says which room may use which room."""
+
+import ast
+import sys
+
+import pytest
+
+from tests.project.tree import place, python
+
+# A library that is not named here may be used by no room; one that is, by these files or folders alone.
+ALLOWED: dict[str, tuple[str, ...]] = {
+    "nacl": ("ledger/core/ed25519.py",),
+    "msgspec": (
+        "ledger/records",
+        "ledger/ingest",
+        "ledger/log",
+        "ledger/forensics",
+        "ledger/trust",
+        "ledger/api",
+        "ledger/cli",
+    ),
+    "jiter": ("ledger/records",),
+    "duckdb": ("ledger/log", "ledger/forensics"),
+    "pyarrow": ("ledger/log", "ledger/forensics"),
+    "fastapi": ("ledger/api",),
+    "starlette": ("ledger/api",),
+    "pydantic": ("ledger/api",),
+    "zstandard": ("ledger/api",),
+    "opentelemetry": ("ledger/telemetry.py",),
+    "uvicorn": ("ledger/cli",),
+    "httpx": ("ledger/cli", "ledger/client"),
+    "typer": ("ledger/cli",),
+    "click": ("ledger/cli",),
+    "rich": ("ledger/cli",),
+}
+
+
+def imports() -> list[tuple[str, str, int]]:
+    """Top-level package, file, line of every import of something that is neither the project nor the standard library."""
+    found = []
+    for path, text in python("ledger"):
+        for node in ast.walk(ast.parse(text)):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.level == 0:
+                names = [node.module or ""]
+            packages = {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"ledger"}
+            found += [(package, place(path), node.lineno) for package in packages]
+    return found
+
+
+def test_every_library_is_used_only_where_it_belongs():
+    strays = [
+        f"{file}:{line} imports {package}"
+        for package, file, line in imports()
+        if not any(file == home or file.startswith(f"{home}/") for home in ALLOWED.get(package, ()))
+    ]
+    assert strays == []
+
+
+def test_core_is_standard_library_and_one_module_of_signatures():
+    assert {(package, file) for package, file, _ in imports() if file.startswith("ledger/core/")} <= {
+        ("nacl", "ledger/core/ed25519.py")
+    }
+
+
+@pytest.mark.parametrize(
+    "module", ["os", "io", "pathlib", "socket", "subprocess", "time", "random", "urllib", "sqlite3"]
+)
+def test_core_knows_no_disk_no_network_and_no_clock(module):
+    users = [
+        place(path, node.lineno)
+        for path, text in python("ledger/core")
+        for node in ast.walk(ast.parse(text))
+        if (isinstance(node, ast.Import) and module in {alias.name.split(".")[0] for alias in node.names})
+        or (isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == module)
+    ]
+    assert users == []
