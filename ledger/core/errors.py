@@ -1,0 +1,67 @@
+"""What can go wrong, as stable codes: part of the interface.
+
+`detail` says what is wrong, where, and what to do; `path` names the member of a record it is about. The HTTP
+status of each code stands in one table, `ledger.api.problems`.
+"""
+
+from enum import StrEnum
+
+
+class Code(StrEnum):
+    """Stable names of problems: clients may rely on them, so they are added to, never renamed."""
+
+    # JSON that does not parse, or does not fit the narrowed canonical form
+    MALFORMED_JSON = "malformed-json"
+    DUPLICATE_KEY = "duplicate-key"
+    INVALID_KEY = "invalid-key"
+    INVALID_NUMBER = "invalid-number"
+    INVALID_TEXT = "invalid-text"
+    TOO_DEEP = "too-deep"
+    NOT_CANONICAL = "not-canonical"
+    INVALID_MEMBER = "invalid-member"
+
+    # the log's own formats
+    MALFORMED_ENTRY = "malformed-entry"
+    ENTRY_TOO_LARGE = "entry-too-large"
+    MALFORMED_NOTE = "malformed-note"
+    MALFORMED_VERIFIER_KEY = "malformed-verifier-key"
+    MALFORMED_CHECKPOINT = "malformed-checkpoint"
+    MALFORMED_RECEIPT = "malformed-receipt"
+    MALFORMED_PROOF = "malformed-proof"
+    MALFORMED_TILE = "malformed-tile"
+    UNSUPPORTED_ALGORITHM = "unsupported-algorithm"
+
+    # things that parse and do not hold
+    INVALID_PUBLIC_KEY = "invalid-public-key"
+    INVALID_SIGNATURE = "invalid-signature"
+    INVALID_PROOF = "invalid-proof"
+    UNKNOWN_SIGNER = "unknown-signer"
+    AMBIGUOUS_KEY = "ambiguous-key"
+    ORIGIN_MISMATCH = "origin-mismatch"
+    OUT_OF_RANGE = "out-of-range"
+
+
+class LedgerError(Exception):
+    """A refusal with a stable code.
+
+    Attributes:
+        code: what kind of problem it is.
+        detail: a sentence for people: what, where, what to do.
+        path: the member it is about, dotted (`tool.arguments`), or None.
+        members: further facts for programs (sizes, limits, positions).
+    """
+
+    def __init__(self, code: Code, detail: str, *, path: str | None = None, **members: str | int) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.path = path
+        self.members = members
+
+
+class FormatError(LedgerError):
+    """Bytes from outside that do not parse."""
+
+
+class VerificationError(LedgerError):
+    """A proof, signature or hash that does not hold."""
