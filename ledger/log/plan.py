@@ -1,0 +1,156 @@
+"""Decides what a batch of submissions becomes: which are new, which were here before, which are refused.
+
+Nothing is written here: a plan that is not carried out leaves no trace.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ledger.core.entry import MAX_ENTRY_BYTES, format_entry, parse_entry
+from ledger.core.canonical import dumps
+from ledger.core.errors import Code, LedgerError
+from ledger.core.merkle import leaf_hash
+from ledger.log.own import own_submission
+from ledger.log.schema import Row
+from ledger.log.store import Store
+from ledger.log.written import OWN_SUBMITTER, Written
+from ledger.records.prepare import Person, Prepared, recommit
+
+WITHHELD_PER_ENTRY = 500
+
+
+class Appended(NamedTuple):
+    """What the log answers for one record: its place, and the size of the checkpoint that covers it."""
+
+    id: str
+    seq: int
+    leaf_hash: bytes
+    recorded_at: str
+    existing: bool
+    size: int
+
+
+class Planned(NamedTuple):
+    """A record, the row it will become, and whether it is a second submission of it within the same batch."""
+
+    item: Prepared
+    row: Row
+    existing: bool
+
+
+Outcome = Appended | LedgerError | Planned
+
+
+class Plan:
+    """One group commit in the making: `rows` and `persons` are what will be written."""
+
+    def __init__(self, written: Written, store: Store, prev: bytes, recorded_at: str) -> None:
+        self.recorded_at = recorded_at
+        self.rows: list[Row] = []
+        self.persons: dict[str, tuple[int, Person]] = {}
+        self._written, self._store = written, store
+        self._prev = prev
+        self._new: dict[str, Planned] = {}
+        self._withheld: list[tuple[int, str]] = []
+
+    @property
+    def size(self) -> int:
+        """The log's size once this plan is carried out."""
+        return self._written.head.size + len(self.rows)
+
+    def add(self, items: Sequence[Prepared], *, atomic: bool) -> list[Outcome]:
+        """Plan one submission; with `atomic` it adds all of its records or none."""
+        rows, prev, withheld = len(self.rows), self._prev, len(self._withheld)
+        outcomes: list[Outcome] = [self._place(item) for item in items]
+        if not atomic or not any(isinstance(outcome, LedgerError) for outcome in outcomes):
+            return outcomes
+        for row in self.rows[rows:]:
+            del self._new[row.id]
+        del self.rows[rows:], self._withheld[withheld:]
+        self._prev = prev
+        self.persons = {c: (seq, person) for c, (seq, person) in self.persons.items() if seq < self.size}
+        return [outcome if isinstance(outcome, LedgerError) else _not_written() for outcome in outcomes]
+
+    def finish(self) -> None:
+        """Add the log's own entry about what nobody gave it, so that its absence is never mistaken for a deletion."""
+        for low in range(0, len(self._withheld), WITHHELD_PER_ENTRY):
+            pairs = [[seq, member] for seq, member in self._withheld[low : low + WITHHELD_PER_ENTRY]]
+            self._append(own_submission("log.content_withheld", {"log.withheld": pairs}))
+
+    def own_records(self) -> list[bytes]:
+        """The log's own records among the new ones."""
+        return [planned.item.record for planned in self._new.values() if planned.item.submitter == OWN_SUBMITTER]
+
+    def _place(self, item: Prepared) -> Outcome:
+        try:
+            planned = self._new.get(item.id)
+            if planned is not None:
+                return self._same_in_batch(item, planned)
+            seq = self._written.ids.get(item.id)
+            if seq is not None:
+                return self._same_as_stored(item, seq)
+            return self._append(item)
+        except LedgerError as error:
+            return error
+
+    def _append(self, item: Prepared) -> Planned:
+        if item.signature is not None and item.signature[0] not in self._written.agent_keys:
+            raise LedgerError(
+                Code.UNKNOWN_KEY, f"the agent key {item.signature[0]} is not in force", path="signature.key"
+            )
+        seq = self.size
+        entry = format_entry(
+            prev=self._prev,
+            record=item.record,
+            recorded_at=self.recorded_at,
+            seq=seq,
+            submitter=item.submitter,
+            signature=item.signature,
+        )
+        if len(entry) > MAX_ENTRY_BYTES:
+            raise LedgerError(
+                Code.RECORD_TOO_LARGE,
+                f"the entry would be {len(entry)} bytes, at most {MAX_ENTRY_BYTES} fit: long text belongs into a content member",
+                size=len(entry),
+            )
+        row = Row(seq, leaf_hash(entry), item.id, entry, item.contents)
+        self.rows.append(row)
+        self._prev = row.hash
+        self._new[item.id] = planned = Planned(item, row, existing=False)
+        for person in item.persons:
+            if person.commitment not in self._written.persons:
+                self.persons.setdefault(person.commitment, (seq, person))
+        if item.withheld:
+            self._withheld.extend((seq, member) for member in item.withheld)
+        return planned
+
+    def _same_in_batch(self, item: Prepared, planned: Planned) -> Planned:
+        salts = {content.member: content.salt for content in planned.item.contents}
+        if recommit(item, salts) != planned.item.record:
+            raise _conflict(item.id, planned.row.seq)
+        return planned._replace(existing=True)
+
+    def _same_as_stored(self, item: Prepared, seq: int) -> Appended:
+        stored = self._store.stored(seq)
+        if stored is None:
+            raise LedgerError(Code.STORAGE_FAILED, f"entry {seq} cannot be read back; run `agent-ledger verify`")
+        entry = parse_entry(stored.entry)
+        salts = {content.member: content.salt for content in stored.contents}
+        gone = [content.member for content in item.contents if content.member not in salts]
+        # Once a content is erased, the id alone decides.
+        if not (gone and self._store.erased(seq)) and recommit(item, salts) != dumps(entry.record):
+            raise _conflict(item.id, seq)
+        return Appended(item.id, seq, stored.hash, entry.recorded_at, existing=True, size=self._written.head.size)
+
+
+def _not_written() -> LedgerError:
+    return LedgerError(Code.NOT_WRITTEN, "not written: another record of this all-or-nothing submission was refused")
+
+
+def _conflict(record_id: str, seq: int) -> LedgerError:
+    return LedgerError(
+        Code.ID_CONFLICT,
+        f"the id {record_id} belongs to entry {seq}, which says something else: a new record needs a new id",
+        path="id",
+        seq=seq,
+    )

@@ -1,0 +1,61 @@
+"""The rows of the log as Arrow and as values: the same columns as `schemas/tables.sql`."""
+
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from ledger.records.prepare import Disclosed, Person
+
+CONTENT_TYPE = pa.struct([("member", pa.string()), ("salt", pa.binary()), ("value", pa.string())])
+
+ROW_SCHEMA = pa.schema(
+    [
+        ("seq", pa.uint64()),
+        ("hash", pa.binary()),
+        ("id", pa.string()),
+        ("entry", pa.string()),
+        ("contents", pa.list_(CONTENT_TYPE)),
+        ("checkpoint", pa.string()),
+    ]
+)
+
+PERSON_SCHEMA = pa.schema(
+    [
+        ("seq", pa.uint64()),
+        ("commitment", pa.string()),
+        ("salt", pa.binary()),
+        ("value", pa.string()),
+        ("source", pa.string()),
+    ]
+)
+
+
+class Row(NamedTuple):
+    """One entry about to be stored."""
+
+    seq: int
+    hash: bytes
+    id: str
+    entry: bytes
+    contents: tuple[Disclosed, ...]
+
+
+class StoredEntry(NamedTuple):
+    """One entry as it is stored, with the contents and persons that were disclosed and not erased."""
+
+    seq: int
+    hash: bytes
+    id: str
+    entry: bytes
+    contents: tuple[Disclosed, ...]
+    persons: tuple[Person, ...]
+    checkpoint: str | None
+
+
+class Head(NamedTuple):
+    """The newest durable checkpoint: what the log answers for."""
+
+    size: int
+    root: bytes
+    note: bytes
+    recorded_at: str

@@ -1,0 +1,261 @@
+"""The DuckDB file: rows in, rows out. Nothing here decides what may be written.
+
+The interface is narrow on purpose: a later release puts sealed segments behind it. Automatic checkpoints are off, because they
+stall commits for hundreds of milliseconds; a clean stop and a start with a long WAL checkpoint instead.
+"""
+
+import contextlib
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from ledger.core.entry import parse_entry
+from ledger.core.errors import Code, LedgerError
+from ledger.log.schema import PERSON_SCHEMA, ROW_SCHEMA, Row, StoredEntry
+from ledger.records.prepare import Disclosed, Person
+from ledger.records.resources import schema_text
+
+READ_BATCH_ROWS = 2_000
+WAL_CHECKPOINT_BYTES = 64 * 1024 * 1024
+_CONFIG = {
+    "threads": 1,
+    "checkpoint_threshold": "1TB",
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+}
+_COLUMNS = ", ".join(f'"{name}"' for name in ROW_SCHEMA.names)
+_PERSON_COLUMNS = ", ".join(f'"{name}"' for name in PERSON_SCHEMA.names)
+
+
+class StoreFailed(Exception):  # noqa: N818 - says what happened, as CommitFailed in the design does
+    """The database refused or broke during a write: what is on disk must be re-read before anyone is answered."""
+
+
+class Store:
+    """One open database. Writes come from one thread; reads from any."""
+
+    def __init__(self, path: Path) -> None:
+        """Open `path`, replaying its WAL.
+
+        Raises:
+            LedgerError: `storage-failed` when DuckDB cannot open it.
+        """
+        self.path = path
+        self._reading = threading.Lock()
+        self._open()
+
+    def _open(self) -> None:
+        try:
+            self._writer = duckdb.connect(str(self.path), config=dict(_CONFIG))
+            self._writer.execute("PRAGMA disable_checkpoint_on_shutdown")
+            self._reader = self._writer.cursor()
+        except duckdb.Error as error:
+            raise LedgerError(Code.STORAGE_FAILED, f"{self.path} cannot be opened: {error}") from error
+
+    @classmethod
+    def create(cls, path: Path) -> "Store":
+        """Make an empty database with its tables."""
+        store = cls(path)
+        store._writer.execute(schema_text("tables.sql"))
+        return store
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    def append(self, rows: Sequence[Row], persons: Sequence[tuple[int, Person]], checkpoint: bytes) -> None:
+        """Make `rows` durable in one transaction (one fsync), `checkpoint` on the last of them.
+
+        Raises:
+            StoreFailed: the outcome is unknown until the file has been re-read.
+        """
+        table = _rows_table(rows, checkpoint)
+        try:
+            self._writer.register("batch", table)
+            if not persons:
+                self._writer.execute("INSERT INTO entries SELECT * FROM batch")
+                return
+            self._writer.register("people", _persons_table(persons))
+            self._writer.execute("BEGIN")
+            self._writer.execute("INSERT INTO persons SELECT * FROM people")
+            self._writer.execute("INSERT INTO entries SELECT * FROM batch")
+            self._writer.execute("COMMIT")
+        except (duckdb.Error, MemoryError, RuntimeError) as error:
+            raise StoreFailed(str(error)) from error
+
+    def checkpoint_if_long(self) -> None:
+        """Fold a long WAL into the file. Called at start, before anyone waits."""
+        wal = self.path.with_name(self.path.name + ".wal")
+        if wal.exists() and wal.stat().st_size > WAL_CHECKPOINT_BYTES:
+            self._writer.execute("CHECKPOINT")
+
+    def reopen(self) -> None:
+        """Forget what is in memory and read the file anew: after a commit that was not clean.
+
+        Raises:
+            LedgerError: `storage-failed` when it cannot be opened.
+        """
+        with self._reading:
+            self._close()
+            self._open()
+
+    def close(self) -> None:
+        """Fold the WAL into the file and close it. A failure to fold loses nothing: the WAL stays, and is replayed."""
+        with self._reading:
+            with contextlib.suppress(duckdb.Error):
+                self._writer.execute("CHECKPOINT")
+            self._close()
+
+    def _close(self) -> None:
+        with contextlib.suppress(duckdb.Error):
+            self._reader.close()
+            self._writer.close()
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def size(self) -> int:
+        """Number of stored entries.
+
+        Raises:
+            LedgerError: `storage-failed`, also when the sequence numbers are not 0 to n-1.
+        """
+        (count, highest), *_ = self._read("SELECT count(*), max(seq) FROM entries", [])
+        if count and highest != count - 1:
+            raise LedgerError(
+                Code.STORAGE_FAILED, f"the database holds {count} entries but the highest is {highest}: run `agent-ledger verify`"
+            )
+        return int(count)
+
+    def newest_checkpoint(self) -> bytes | None:
+        """The signed note on the last row, None in an empty log."""
+        rows = self._read("SELECT checkpoint FROM entries ORDER BY seq DESC LIMIT 1", [])
+        return rows[0][0].encode() if rows and rows[0][0] is not None else None
+
+    def hashes(self, start: int, end: int) -> list[bytes]:
+        """Leaf hashes of the entries [start, end)."""
+        rows = self._read("SELECT hash FROM entries WHERE seq >= ? AND seq < ? ORDER BY seq", [start, end])
+        return [row[0] for row in rows]
+
+    def entries(self, start: int, end: int) -> list[bytes]:
+        """Canonical bytes of the entries [start, end)."""
+        rows = self._read("SELECT entry FROM entries WHERE seq >= ? AND seq < ? ORDER BY seq", [start, end])
+        return [row[0].encode() for row in rows]
+
+    def stored(self, seq: int) -> StoredEntry | None:
+        """One entry with its contents and persons, None where there is none."""
+        rows = self._read(f"SELECT {_COLUMNS} FROM entries WHERE seq = ?", [seq])
+        if not rows:
+            return None
+        _, leaf_hash, record_id, entry, contents, checkpoint = rows[0]
+        disclosed = tuple(Disclosed(c["member"], c["salt"], c["value"].encode()) for c in contents)
+        people = self._read(
+            f"SELECT {_PERSON_COLUMNS} FROM persons WHERE contains(?, commitment)", [entry]
+        )
+        persons = tuple(Person(row[1], row[2], row[3].encode(), row[4]) for row in people)
+        return StoredEntry(seq, leaf_hash, record_id, entry.encode(), disclosed, persons, checkpoint)
+
+    def ids(self) -> Iterator[tuple[str, int]]:
+        """All record ids with their sequence numbers."""
+        for batch in self._batches("SELECT id, seq FROM entries ORDER BY seq", []):
+            yield from zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True)
+
+    def own_entries(self, type_prefix: str) -> list[bytes]:
+        """Entries whose record type begins with `type_prefix`, which must be one that only the log may write."""
+        rows = self._read(
+            "SELECT entry FROM entries WHERE starts_with(json_extract_string(entry, '/record/type'), ?) ORDER BY seq",
+            [type_prefix],
+        )
+        return [row[0].encode() for row in rows]
+
+    def erased(self, seq: int) -> bool:
+        """Does an entry of the log say that contents of entry `seq` were erased?"""
+        for entry in self.own_entries("log.content_erased"):
+            pairs = parse_entry(entry).record["ext"].get("log.erased", [])
+            if any(pair[0] == seq for pair in pairs):
+                return True
+        return False
+
+    def persons(self) -> list[Person]:
+        """Every person still known."""
+        return [Person(r[1], r[2], r[3].encode(), r[4]) for r in self._read(f"SELECT {_PERSON_COLUMNS} FROM persons", [])]
+
+    def rows(self, start: int, end: int, *, contents: bool = True) -> Iterator[pa.RecordBatch]:
+        """Rows [start, end) in order, as Arrow batches of `ROW_SCHEMA`; without contents their lists are empty."""
+        columns = _COLUMNS if contents else _COLUMNS.replace('"contents"', "contents[1:0] AS contents")
+        for low in range(start, end, READ_BATCH_ROWS):
+            high = min(end, low + READ_BATCH_ROWS)
+            table = self._arrow(
+                f"SELECT {columns} FROM entries WHERE seq >= ? AND seq < ? ORDER BY seq", [low, high]
+            )
+            yield from table.cast(ROW_SCHEMA).combine_chunks().to_batches()
+
+    def person_rows(self, start: int, end: int) -> pa.Table:
+        """Persons first named by the entries [start, end)."""
+        sql = f"SELECT {_PERSON_COLUMNS} FROM persons WHERE seq >= ? AND seq < ? ORDER BY seq, commitment"
+        return self._arrow(sql, [start, end]).cast(PERSON_SCHEMA)
+
+    def _read(self, sql: str, parameters: list[object]) -> list[tuple]:  # type: ignore[type-arg]
+        with self._reading:
+            try:
+                return self._reader.execute(sql, parameters).fetchall()
+            except duckdb.Error as error:
+                raise _unreadable(error) from error
+
+    def _arrow(self, sql: str, parameters: list[object]) -> pa.Table:
+        with self._reading:
+            try:
+                return self._reader.execute(sql, parameters).to_arrow_table()
+            except duckdb.Error as error:
+                raise _unreadable(error) from error
+
+    def _batches(self, sql: str, parameters: list[object]) -> Iterator[pa.RecordBatch]:
+        yield from self._arrow(sql, parameters).to_batches()
+
+
+def _unreadable(error: duckdb.Error) -> LedgerError:
+    return LedgerError(Code.STORAGE_FAILED, f"the database cannot be read: {error}")
+
+
+def _rows_table(rows: Sequence[Row], checkpoint: bytes) -> pa.Table:
+    notes: list[str | None] = [None] * len(rows)
+    notes[-1] = checkpoint.decode()
+    seqs, hashes, ids, entries, contents = zip(*rows, strict=True)
+    columns = [
+        pa.array(seqs, pa.uint64()),
+        pa.array(hashes, pa.binary()),
+        pa.array(ids, pa.string()),
+        pa.array(entries, pa.binary()).cast(pa.string()),   # UTF-8 is checked here once more
+        _contents_array(contents),
+        pa.array(notes, pa.string()),
+    ]
+    return pa.Table.from_arrays(columns, schema=ROW_SCHEMA)
+
+
+def _contents_array(contents: Sequence[tuple[Disclosed, ...]]) -> pa.Array:
+    offsets = [0]
+    flat: list[Disclosed] = []
+    for disclosed in contents:
+        flat.extend(disclosed)
+        offsets.append(len(flat))
+    members, salts, values = zip(*flat, strict=True) if flat else ((), (), ())
+    structs = pa.StructArray.from_arrays(
+        [
+            pa.array(members, pa.string()),
+            pa.array(salts, pa.binary()),
+            pa.array(values, pa.binary()).cast(pa.string()),
+        ],
+        fields=list(ROW_SCHEMA.field("contents").type.value_type),
+    )
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), structs)
+
+
+def _persons_table(persons: Sequence[tuple[int, Person]]) -> pa.Table:
+    columns = [
+        pa.array([seq for seq, _ in persons], pa.uint64()),
+        pa.array([person.commitment for _, person in persons], pa.string()),
+        pa.array([person.salt for _, person in persons], pa.binary()),
+        pa.array([person.value.decode() for _, person in persons], pa.string()),
+        pa.array([person.source for _, person in persons], pa.string()),
+    ]
+    return pa.Table.from_arrays(columns, schema=PERSON_SCHEMA)
