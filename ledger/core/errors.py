@@ -40,6 +40,24 @@ class Code(StrEnum):
     ORIGIN_MISMATCH = "origin-mismatch"
     OUT_OF_RANGE = "out-of-range"
 
+    # the log: what it refuses to write, and when it refuses to start
+    NOT_FOUND = "not-found"
+    INVALID_PARAMETER = "invalid-parameter"
+    ID_CONFLICT = "id-conflict"
+    NOT_WRITTEN = "not-written"
+    UNKNOWN_KEY = "unknown-key"
+    QUEUE_FULL = "queue-full"
+    STORAGE_FAILED = "storage-failed"
+    LOG_STOPPED = "log-stopped"
+    LOG_EXISTS = "log-exists"
+    LOCKED = "locked"
+    KEY_EXISTS = "key-exists"
+    KEY_FILE = "key-file"
+    ORIGIN_CHANGED = "origin-changed"
+    ANCHOR_MISSING = "anchor-missing"
+    ROLLED_BACK = "rolled-back"
+    FORKED = "forked"
+
 
 class LedgerError(Exception):
     """A refusal with a stable code.

@@ -3,19 +3,16 @@
 The text is the one of golang.org/x/mod/sumdb/note: `PRIVATE+KEY+<name>+<key id>+<base64 of algorithm byte and seed>`.
 """
 
-import base64
-import binascii
 import stat
 from pathlib import Path
 
-from ledger.core.ed25519 import SigningKey
+from ledger.core.ed25519 import SEED_BYTES, SigningKey, generate
 from ledger.core.errors import Code, LedgerError
-from ledger.core.note import NoteSigner
+from ledger.core.note import ED25519, NoteSigner
+from ledger.core.text import format_base64, parse_base64
 from ledger.log.files import write_durably
 
 _PREFIX = "PRIVATE+KEY+"
-_ED25519 = 0x01
-_SEED_BYTES = 32
 
 
 def create_key(path: Path, origin: str) -> NoteSigner:
@@ -26,10 +23,10 @@ def create_key(path: Path, origin: str) -> NoteSigner:
     """
     if path.exists():
         raise LedgerError(Code.KEY_EXISTS, f"{path} exists already; a signing key is never overwritten")
-    key = SigningKey.generate()
+    key = generate()
     signer = NoteSigner(origin, key)
-    blob = base64.b64encode(bytes([_ED25519]) + key.seed).decode()
-    write_durably(path, f"{_PREFIX}{origin}+{signer.verifier.key_id.hex()}+{blob}\n".encode())
+    secret = format_base64(bytes([ED25519]) + key.seed)
+    write_durably(path, f"{_PREFIX}{origin}+{signer.key.key_id.hex()}+{secret}\n".encode())
     return signer
 
 
@@ -55,15 +52,18 @@ def load_key(path: Path) -> NoteSigner:
 
 def _parse(path: Path, text: str) -> NoteSigner:
     malformed = LedgerError(Code.KEY_FILE, f"the signing key {path} is malformed")
-    body, _, blob = text.removeprefix(_PREFIX).partition("+")[2].partition("+")
-    name = text.removeprefix(_PREFIX).partition("+")[0]
+    name, _, rest = text.removeprefix(_PREFIX).partition("+")
+    key_id, _, secret = rest.partition("+")
     try:
-        raw = base64.b64decode(blob, validate=True)
-    except (binascii.Error, ValueError):
+        raw = parse_base64(secret)
+        signer = NoteSigner(name, SigningKey(raw[1:]))
+    except (ValueError, LedgerError):
         raise malformed from None
-    if not text.startswith(_PREFIX) or len(raw) != 1 + _SEED_BYTES or raw[0] != _ED25519:
-        raise malformed
-    signer = NoteSigner(name, SigningKey(raw[1:]))
-    if signer.verifier.key_id.hex() != body:
+    if (
+        not text.startswith(_PREFIX)
+        or len(raw) != 1 + SEED_BYTES
+        or raw[0] != ED25519
+        or signer.key.key_id.hex() != key_id
+    ):
         raise malformed
     return signer

@@ -37,9 +37,11 @@ FOLDER_MODE = 0o700
 class Log:
     """An open log: this process is its only writer. Safe to use from any thread."""
 
-    def __init__(self, lock: DataLock, signer: NoteSigner, anchor: HeadAnchor, sequencer: Sequencer, persons: Persons) -> None:
-        self.origin = signer.name
-        self.vkey = format_vkey(signer.verifier)
+    def __init__(
+        self, lock: DataLock, signer: NoteSigner, anchor: HeadAnchor, sequencer: Sequencer, persons: Persons
+    ) -> None:
+        self.origin = signer.key.name
+        self.vkey = format_vkey(signer.key)
         self.persons = persons
         self._lock, self._anchor, self._sequencer = lock, anchor, sequencer
         self._written: Written = sequencer.written
@@ -54,12 +56,13 @@ class Log:
         data.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         lock = DataLock(data)
         try:
-            if (data / DATABASE).exists():
-                raise LedgerError(Code.LOG_EXISTS, f"there is a log in {data} already")
+            _refuse_existing(data)
             head = HeadAnchor(anchor or default_anchor(data))
             signer = load_key(data / KEY) if (data / KEY).exists() else create_key(data / KEY, origin)
-            if signer.name != origin:
-                raise LedgerError(Code.ORIGIN_CHANGED, f"the key in {data} is for {signer.name}, not for {origin}")
+            if signer.key.name != origin:
+                raise LedgerError(
+                    Code.ORIGIN_CHANGED, f"the key in {data} is for {signer.key.name}, not for {origin}"
+                )
             refuse_other_anchor(signer, head)
             _write_genesis(data, signer, head)
         finally:
@@ -87,10 +90,10 @@ class Log:
         lock = DataLock(data)
         try:
             signer = load_key(data / KEY)
-            if origin is not None and origin != signer.name:
+            if origin is not None and origin != signer.key.name:
                 raise LedgerError(
                     Code.ORIGIN_CHANGED,
-                    f"this log's origin is {signer.name}, not {origin}: the origin is fixed when a log is made, witnesses know it by it",
+                    f"this log's origin is {signer.key.name}, not {origin}: the origin is fixed when a log is made, witnesses know it by it",
                 )
             head = HeadAnchor(anchor or default_anchor(data))
             store = Store(data / DATABASE)
@@ -101,7 +104,13 @@ class Log:
                 raise
             persons = Persons(store.persons())
             sequencer = Sequencer(
-                store=store, written=written, signer=signer, anchor=head, prev=prev, observer=observer, queue_bytes=queue_bytes
+                store=store,
+                written=written,
+                signer=signer,
+                anchor=head,
+                prev=prev,
+                observer=observer,
+                queue_bytes=queue_bytes,
             )
         except BaseException:
             lock.release()
@@ -195,7 +204,9 @@ class Log:
         """
         size = self.head().size
         if not 0 < old <= new <= size:
-            raise LedgerError(Code.INVALID_PARAMETER, f"need 0 < old <= new <= {size}, got old={old}, new={new}", path="old")
+            raise LedgerError(
+                Code.INVALID_PARAMETER, f"need 0 < old <= new <= {size}, got old={old}, new={new}", path="old"
+            )
         return self._written.tree.consistency(old, new)
 
     def tile(self, level: int, index: int, width: int = TILE_WIDTH) -> bytes:
@@ -236,6 +247,11 @@ class Log:
         }
 
 
+def _refuse_existing(data: Path) -> None:
+    if (data / DATABASE).exists():
+        raise LedgerError(Code.LOG_EXISTS, f"there is a log in {data} already")
+
+
 def _write_genesis(data: Path, signer: NoteSigner, anchor: HeadAnchor) -> None:
     """Entry 0, in a database beside its place; the rename is what makes the log exist. A crash before it: `create` starts again."""
     building = data / f"{DATABASE}.new"
@@ -244,7 +260,7 @@ def _write_genesis(data: Path, signer: NoteSigner, anchor: HeadAnchor) -> None:
     store = Store.create(building)
     written = Written(Head(0, b"", b"", ""), Tree(store.hashes))
     sequencer = Sequencer(store=store, written=written, signer=signer, anchor=anchor, prev=GENESIS_PREV)
-    ext = {"log.origin": signer.name, "log.format": FORMAT_VERSION, "log.vkey": format_vkey(signer.verifier)}
+    ext = {"log.origin": signer.key.name, "log.format": FORMAT_VERSION, "log.vkey": format_vkey(signer.key)}
     try:
         _wait(sequencer, own_submission("log.created", ext))
     finally:

@@ -6,8 +6,7 @@ Nothing is written here: a plan that is not carried out leaves no trace.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ledger.core.entry import MAX_ENTRY_BYTES, format_entry, parse_entry
-from ledger.core.canonical import dumps
+from ledger.core.entry import format_entry, parse_entry
 from ledger.core.errors import Code, LedgerError
 from ledger.core.merkle import leaf_hash
 from ledger.log.own import own_submission
@@ -49,14 +48,14 @@ class Plan:
         self.rows: list[Row] = []
         self.persons: dict[str, tuple[int, Person]] = {}
         self._written, self._store = written, store
-        self._prev = prev
+        self._start, self._prev = written.head.size, prev
         self._new: dict[str, Planned] = {}
         self._withheld: list[tuple[int, str]] = []
 
     @property
     def size(self) -> int:
         """The log's size once this plan is carried out."""
-        return self._written.head.size + len(self.rows)
+        return self._start + len(self.rows)
 
     def add(self, items: Sequence[Prepared], *, atomic: bool) -> list[Outcome]:
         """Plan one submission; with `atomic` it adds all of its records or none."""
@@ -79,7 +78,9 @@ class Plan:
 
     def own_records(self) -> list[bytes]:
         """The log's own records among the new ones."""
-        return [planned.item.record for planned in self._new.values() if planned.item.submitter == OWN_SUBMITTER]
+        return [
+            planned.item.record for planned in self._new.values() if planned.item.submitter == OWN_SUBMITTER
+        ]
 
     def _place(self, item: Prepared) -> Outcome:
         try:
@@ -107,12 +108,6 @@ class Plan:
             submitter=item.submitter,
             signature=item.signature,
         )
-        if len(entry) > MAX_ENTRY_BYTES:
-            raise LedgerError(
-                Code.RECORD_TOO_LARGE,
-                f"the entry would be {len(entry)} bytes, at most {MAX_ENTRY_BYTES} fit: long text belongs into a content member",
-                size=len(entry),
-            )
         row = Row(seq, leaf_hash(entry), item.id, entry, item.contents)
         self.rows.append(row)
         self._prev = row.hash
@@ -133,18 +128,24 @@ class Plan:
     def _same_as_stored(self, item: Prepared, seq: int) -> Appended:
         stored = self._store.stored(seq)
         if stored is None:
-            raise LedgerError(Code.STORAGE_FAILED, f"entry {seq} cannot be read back; run `agent-ledger verify`")
+            raise LedgerError(
+                Code.STORAGE_FAILED, f"entry {seq} cannot be read back; run `agent-ledger verify`"
+            )
         entry = parse_entry(stored.entry)
         salts = {content.member: content.salt for content in stored.contents}
         gone = [content.member for content in item.contents if content.member not in salts]
         # Once a content is erased, the id alone decides.
-        if not (gone and self._store.erased(seq)) and recommit(item, salts) != dumps(entry.record):
+        if not (gone and self._store.erased(seq)) and recommit(item, salts) != entry.record:
             raise _conflict(item.id, seq)
-        return Appended(item.id, seq, stored.hash, entry.recorded_at, existing=True, size=self._written.head.size)
+        return Appended(
+            item.id, seq, stored.hash, entry.recorded_at, existing=True, size=self._written.head.size
+        )
 
 
 def _not_written() -> LedgerError:
-    return LedgerError(Code.NOT_WRITTEN, "not written: another record of this all-or-nothing submission was refused")
+    return LedgerError(
+        Code.NOT_WRITTEN, "not written: another record of this all-or-nothing submission was refused"
+    )
 
 
 def _conflict(record_id: str, seq: int) -> LedgerError:

@@ -3,6 +3,8 @@
 This is not a verification (that reads every byte): it reads the leaf hashes, folds the tree, and compares roots.
 """
 
+from typing import Any
+
 from ledger.core.checkpoint import Checkpoint, open_checkpoint
 from ledger.core.entry import parse_entry
 from ledger.core.errors import Code, LedgerError
@@ -16,7 +18,9 @@ from ledger.log.written import Written
 HASHES_PER_READ = 50_000
 
 
-def recover(store: Store, signer: NoteSigner, anchor: HeadAnchor, *, accept_missing_anchor: bool) -> tuple[Written, bytes]:
+def recover(
+    store: Store, signer: NoteSigner, anchor: HeadAnchor, *, accept_missing_anchor: bool
+) -> tuple[Written, bytes]:
     """Read the head and rebuild what memory holds; returns it with the newest leaf hash.
 
     Raises:
@@ -39,13 +43,17 @@ def recover(store: Store, signer: NoteSigner, anchor: HeadAnchor, *, accept_miss
     _check_genesis(store, signer)
     note = store.newest_checkpoint()
     if note is None:
-        raise LedgerError(Code.STORAGE_FAILED, "the newest entry has no checkpoint; run `agent-ledger verify`")
-    checkpoint = open_checkpoint(note, [signer.verifier], signer.name)
+        raise LedgerError(
+            Code.STORAGE_FAILED, "the newest entry has no checkpoint; run `agent-ledger verify`"
+        )
+    checkpoint = open_checkpoint(note, [signer.key], signer.key.name)
     tree = Tree(store.hashes)
     reads = (store.hashes(low, min(low + HASHES_PER_READ, size)) for low in range(0, size, HASHES_PER_READ))
     root_at_anchor = grow(tree, reads, anchored.size if anchored else size)
     if (checkpoint.size, checkpoint.root) != (size, tree.frontier.root()):
-        raise LedgerError(Code.STORAGE_FAILED, "the stored hashes do not give the signed root; run `agent-ledger verify`")
+        raise LedgerError(
+            Code.STORAGE_FAILED, "the stored hashes do not give the signed root; run `agent-ledger verify`"
+        )
     if anchored is not None and root_at_anchor != anchored.root:
         raise LedgerError(
             Code.FORKED,
@@ -57,7 +65,9 @@ def recover(store: Store, signer: NoteSigner, anchor: HeadAnchor, *, accept_miss
     try:
         anchor.advance(note)
     except OSError as error:
-        raise LedgerError(Code.STORAGE_FAILED, f"the head anchor {anchor.path} cannot be written: {error}") from error
+        raise LedgerError(
+            Code.STORAGE_FAILED, f"the head anchor {anchor.path} cannot be written: {error}"
+        ) from error
     return written, store.hashes(size - 1, size)[0]
 
 
@@ -71,7 +81,7 @@ def refuse_other_anchor(signer: NoteSigner, anchor: HeadAnchor) -> None:
     if note is None:
         return
     try:
-        lost = open_checkpoint(note, [signer.verifier], signer.name).size > 1
+        lost = open_checkpoint(note, [signer.key], signer.key.name).size > 1
     except LedgerError:
         lost = True
     if lost:
@@ -84,21 +94,28 @@ def refuse_other_anchor(signer: NoteSigner, anchor: HeadAnchor) -> None:
 def _anchored(signer: NoteSigner, anchor: HeadAnchor) -> Checkpoint | None:
     try:
         note = anchor.read()
-        return open_checkpoint(note, [signer.verifier], signer.name) if note is not None else None
+        return open_checkpoint(note, [signer.key], signer.key.name) if note is not None else None
     except OSError as error:
-        raise LedgerError(Code.STORAGE_FAILED, f"the head anchor {anchor.path} cannot be read: {error}") from error
+        raise LedgerError(
+            Code.STORAGE_FAILED, f"the head anchor {anchor.path} cannot be read: {error}"
+        ) from error
     except LedgerError as error:
         raise LedgerError(
-            Code.FORKED, f"the head anchor {anchor.path} is not a checkpoint that this log's key signed: {error.detail}"
+            Code.FORKED,
+            f"the head anchor {anchor.path} is not a checkpoint that this log's key signed: {error.detail}",
         ) from error
 
 
 def _check_genesis(store: Store, signer: NoteSigner) -> None:
     first = store.entries(0, 1)
     if not first:
-        raise LedgerError(Code.STORAGE_FAILED, "the log has no entry 0: it was never finished; remove the folder and make it again")
-    ext = parse_entry(first[0]).record.get("ext", {})
-    if ext.get("log.origin") != signer.name:
         raise LedgerError(
-            Code.ORIGIN_CHANGED, f"entry 0 says this log is {ext.get('log.origin')}, the key in the folder says {signer.name}"
+            Code.STORAGE_FAILED,
+            "the log has no entry 0: it was never finished; remove the folder and make it again",
+        )
+    ext: Any = parse_entry(first[0]).members.get("ext", {})
+    if ext.get("log.origin") != signer.key.name:
+        raise LedgerError(
+            Code.ORIGIN_CHANGED,
+            f"entry 0 says this log is {ext.get('log.origin')}, the key in the folder says {signer.key.name}",
         )

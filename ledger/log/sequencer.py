@@ -158,21 +158,25 @@ class Sequencer:
         started = time.perf_counter()
         if self.stopped is not None:
             raise self.stopped
-        plan = Plan(self.written, self.store, self._prev, self._clock())   # places, chain, leaf hashes: nothing written
+        plan = Plan(
+            self.written, self.store, self._prev, self._clock()
+        )  # places, chain, leaf hashes: nothing written
         outcomes = [plan.add(submission.items, atomic=submission.atomic) for submission in group]
         plan.finish()
         if not plan.rows:
             return [_answers(plan, outcome) for outcome in outcomes]
-        _check_again(plan.rows)                     # a bit that flipped in memory is never signed
+        _check_again(plan.rows)  # a bit that flipped in memory is never signed
         frontier = self.written.tree.frontier.copy()
         frontier.extend([row.hash for row in plan.rows])
         head = self._sign(plan, frontier.root())
         try:
-            self.store.append(plan.rows, list(plan.persons.values()), head.note)   # one transaction, one fsync.
+            self.store.append(
+                plan.rows, list(plan.persons.values()), head.note
+            )  # one transaction, one fsync.
             # Crash before: nothing of it. Crash after: all of it, unanswered; a retry finds its id and gets the first answer.
         except StoreFailed as error:
-            self._find_out(head, error)             # the file is re-read; returns only if the group is there
-        self._advance(head)                         # Crash before: the store is ahead of the anchor, which is allowed.
+            self._find_out(head, error)  # the file is re-read; returns only if the group is there
+        self._advance(head)  # Crash before: the store is ahead of the anchor, which is allowed.
         # The other way round is loss, and `Log.open` refuses to write.
         self._prev = plan.rows[-1].hash
         self.written.accept(plan.rows, plan.persons, plan.own_records(), head)
@@ -182,14 +186,14 @@ class Sequencer:
 
     def _clock(self) -> str:
         """Now, never earlier than the newest entry."""
-        now = format_time(time.time_ns())
+        now = format_time(time.time_ns() // 1_000)
         if now < self.written.head.recorded_at:
             self.held_clock += 1
             return self.written.head.recorded_at
         return now
 
     def _sign(self, plan: Plan, root: bytes) -> Head:
-        checkpoint = Checkpoint(self._signer.name, plan.size, root)
+        checkpoint = Checkpoint(self._signer.key.name, plan.size, root)
         return Head(plan.size, root, sign_checkpoint(checkpoint, self._signer), plan.recorded_at)
 
     def _find_out(self, head: Head, error: StoreFailed) -> None:
@@ -210,7 +214,9 @@ class Sequencer:
                 retry_after=RETRY_AFTER_S,
             ) from error
         if (size, note) != (head.size, head.note):
-            raise self._stop(f"{error}; the file holds {size} entries, which is neither before nor after the commit") from error
+            raise self._stop(
+                f"{error}; the file holds {size} entries, which is neither before nor after the commit"
+            ) from error
 
     def _advance(self, head: Head) -> None:
         try:
@@ -230,11 +236,16 @@ class Sequencer:
 def _check_again(rows: Sequence[Row]) -> None:
     for row in rows:
         if leaf_hash(row.entry) != row.hash:
-            raise LedgerError(Code.STORAGE_FAILED, f"entry {row.seq} changed in memory before it was signed; nothing was written")
+            raise LedgerError(
+                Code.STORAGE_FAILED,
+                f"entry {row.seq} changed in memory before it was signed; nothing was written",
+            )
 
 
 def _answers(plan: Plan, outcomes: list[Outcome]) -> list[Appended | LedgerError]:
     return [
-        Appended(o.item.id, o.row.seq, o.row.hash, plan.recorded_at, o.existing, plan.size) if isinstance(o, Planned) else o
+        Appended(o.item.id, o.row.seq, o.row.hash, plan.recorded_at, o.existing, plan.size)
+        if isinstance(o, Planned)
+        else o
         for o in outcomes
     ]

@@ -8,6 +8,7 @@ import contextlib
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -20,7 +21,7 @@ from ledger.records.resources import schema_text
 
 READ_BATCH_ROWS = 2_000
 WAL_CHECKPOINT_BYTES = 64 * 1024 * 1024
-_CONFIG = {
+_CONFIG: dict[str, str | int | float | list[str]] = {
     "threads": 1,
     "checkpoint_threshold": "1TB",
     "autoinstall_known_extensions": False,
@@ -123,7 +124,8 @@ class Store:
         (count, highest), *_ = self._read("SELECT count(*), max(seq) FROM entries", [])
         if count and highest != count - 1:
             raise LedgerError(
-                Code.STORAGE_FAILED, f"the database holds {count} entries but the highest is {highest}: run `agent-ledger verify`"
+                Code.STORAGE_FAILED,
+                f"the database holds {count} entries but the highest is {highest}: run `agent-ledger verify`",
             )
         return int(count)
 
@@ -149,9 +151,7 @@ class Store:
             return None
         _, leaf_hash, record_id, entry, contents, checkpoint = rows[0]
         disclosed = tuple(Disclosed(c["member"], c["salt"], c["value"].encode()) for c in contents)
-        people = self._read(
-            f"SELECT {_PERSON_COLUMNS} FROM persons WHERE contains(?, commitment)", [entry]
-        )
+        people = self._read(f"SELECT {_PERSON_COLUMNS} FROM persons WHERE contains(?, commitment)", [entry])
         persons = tuple(Person(row[1], row[2], row[3].encode(), row[4]) for row in people)
         return StoredEntry(seq, leaf_hash, record_id, entry.encode(), disclosed, persons, checkpoint)
 
@@ -171,14 +171,17 @@ class Store:
     def erased(self, seq: int) -> bool:
         """Does an entry of the log say that contents of entry `seq` were erased?"""
         for entry in self.own_entries("log.content_erased"):
-            pairs = parse_entry(entry).record["ext"].get("log.erased", [])
-            if any(pair[0] == seq for pair in pairs):
+            ext: Any = parse_entry(entry).members["ext"]
+            if any(pair[0] == seq for pair in ext.get("log.erased", [])):
                 return True
         return False
 
     def persons(self) -> list[Person]:
         """Every person still known."""
-        return [Person(r[1], r[2], r[3].encode(), r[4]) for r in self._read(f"SELECT {_PERSON_COLUMNS} FROM persons", [])]
+        return [
+            Person(r[1], r[2], r[3].encode(), r[4])
+            for r in self._read(f"SELECT {_PERSON_COLUMNS} FROM persons", [])
+        ]
 
     def rows(self, start: int, end: int, *, contents: bool = True) -> Iterator[pa.RecordBatch]:
         """Rows [start, end) in order, as Arrow batches of `ROW_SCHEMA`; without contents their lists are empty."""
@@ -195,7 +198,7 @@ class Store:
         sql = f"SELECT {_PERSON_COLUMNS} FROM persons WHERE seq >= ? AND seq < ? ORDER BY seq, commitment"
         return self._arrow(sql, [start, end]).cast(PERSON_SCHEMA)
 
-    def _read(self, sql: str, parameters: list[object]) -> list[tuple]:  # type: ignore[type-arg]
+    def _read(self, sql: str, parameters: list[object]) -> list[tuple[Any, ...]]:
         with self._reading:
             try:
                 return self._reader.execute(sql, parameters).fetchall()
@@ -205,7 +208,7 @@ class Store:
     def _arrow(self, sql: str, parameters: list[object]) -> pa.Table:
         with self._reading:
             try:
-                return self._reader.execute(sql, parameters).to_arrow_table()
+                return self._reader.sql(sql, params=parameters).to_arrow_table()
             except duckdb.Error as error:
                 raise _unreadable(error) from error
 
@@ -225,7 +228,7 @@ def _rows_table(rows: Sequence[Row], checkpoint: bytes) -> pa.Table:
         pa.array(seqs, pa.uint64()),
         pa.array(hashes, pa.binary()),
         pa.array(ids, pa.string()),
-        pa.array(entries, pa.binary()).cast(pa.string()),   # UTF-8 is checked here once more
+        pa.array(entries, pa.binary()).cast(pa.string()),  # UTF-8 is checked here once more
         _contents_array(contents),
         pa.array(notes, pa.string()),
     ]

@@ -19,8 +19,8 @@ class Tree:
 
     def __init__(self, read_hashes: ReadHashes) -> None:
         self._read_hashes = read_hashes
-        self._levels: list[bytearray] = []   # [0] holds the roots of full level-0 tiles, and so on
-        self._open_tile: list[bytes] = []    # leaf hashes since the last full tile
+        self._levels: list[bytearray] = []  # [0] holds the roots of full level-0 tiles, and so on
+        self._open_tile: list[bytes] = []  # leaf hashes since the last full tile
         self.frontier = Frontier()
 
     def extend(self, hashes: Sequence[bytes]) -> None:

@@ -3,9 +3,10 @@
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from ledger.core.ed25519 import decode_public_key
 from ledger.core.entry import parse_entry
+from ledger.core.text import parse_base64
 from ledger.log.schema import Head, Row
 from ledger.log.store import Store
 from ledger.log.tree import Tree
@@ -35,7 +36,7 @@ class Written:
         written.ids.update(store.ids())
         written.persons.update(person.commitment for person in store.persons())
         for entry in store.own_entries("log.access_"):
-            written.learn(parse_entry(entry).record)
+            written.learn(parse_entry(entry).members)
         return written
 
     def accept(self, rows: Sequence[Row], persons: Iterable[str], own: Iterable[bytes], head: Head) -> None:
@@ -45,13 +46,13 @@ class Written:
         self.persons.update(persons)
         for record in own:
             self.learn(json.loads(record))
-        self.head = head   # last: readers take it as the bound of what they may see
+        self.head = head  # last: readers take it as the bound of what they may see
 
-    def learn(self, record: dict) -> None:  # type: ignore[type-arg]
+    def learn(self, record: dict[str, Any]) -> None:
         """Follow one of the log's own records where it changes which agent keys are in force."""
         ext = record.get("ext", {})
         if record["type"] == "log.access_granted" and "log.public_key" in ext:
-            self.agent_keys[ext["log.key_id"]] = decode_public_key(ext["log.public_key"])
+            self.agent_keys[ext["log.key_id"]] = parse_base64(ext["log.public_key"])
             self.known_keys.add(ext["log.key_id"])
         elif record["type"] == "log.access_revoked":
             self.agent_keys.pop(ext.get("log.key_id", ""), None)

@@ -20,14 +20,22 @@ def record(number: int, **members: object) -> dict:
         "type": "action",
         "time": "2026-11-21T09:30:00.000001Z",
         "request": {"user": "alice@example.com", "conversation_id": "c-1", "text": f"please do {number}"},
-        "tool": {"name": "send_money", "call_id": f"call-{number}", "arguments": {"amount": 12.5, "to": "bob"}},
+        "tool": {
+            "name": "send_money",
+            "call_id": f"call-{number}",
+            "arguments": {"amount": 12.5, "to": "bob"},
+        },
         **members,
     }
 
 
 def prepared(log: Log, value: dict, submitter: str = "token:test") -> Prepared:
     return prepare(
-        json.dumps(value).encode(), submitter=submitter, persons=log.persons, origin=log.origin, agent_key=log.agent_key
+        json.dumps(value).encode(),
+        submitter=submitter,
+        persons=log.persons,
+        origin=log.origin,
+        agent_key=log.agent_key,
     )
 
 

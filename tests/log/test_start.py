@@ -1,6 +1,6 @@
 """A start refuses whatever it cannot vouch for, and says why and what to do."""
 
-import json
+import os
 import shutil
 from pathlib import Path
 
@@ -64,8 +64,6 @@ def test_the_origin_is_fixed(data: Path):
 
 
 def test_a_second_writer_is_told_who_holds_the_log(data: Path):
-    import os
-
     log = Log.open(data)
     error = refused(data)
     log.close()
@@ -80,7 +78,9 @@ def test_a_key_others_could_read_is_refused(data: Path):
     assert "0640" in error.detail
 
 
-@pytest.mark.parametrize("text", ["", "x", "PRIVATE+KEY+a+b+c", "PRIVATE+KEY+ledger.example/test+00000000+AAAA"])
+@pytest.mark.parametrize(
+    "text", ["", "x", "PRIVATE+KEY+a+b+c", "PRIVATE+KEY+ledger.example/test+00000000+AAAA"]
+)
 def test_a_malformed_key_is_refused(data: Path, text: str):
     (data / "log.key").write_text(text)
     assert refused(data).code == Code.KEY_FILE
@@ -98,7 +98,7 @@ def test_creating_twice_is_refused_and_a_creation_that_crashed_is_taken_up_again
     with pytest.raises(LedgerError) as caught:
         Log.create(data, ORIGIN)
     assert caught.value.code == Code.LOG_EXISTS
-    (data / "log.duckdb").rename(data / "log.duckdb.new")   # what a crash before the rename leaves
+    (data / "log.duckdb").rename(data / "log.duckdb.new")  # what a crash before the rename leaves
     Log.create(data, ORIGIN)
     fill(data, 1, 3)
 
