@@ -237,7 +237,7 @@ def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes],
     if not 0 <= index < size <= MAX_SIZE:
         raise _invalid(f"there is no entry {index} in a log of size {size}")
     path = _inclusion_path(index, size)
-    _check_shape(proof, len(path), f"the inclusion proof of entry {index} in size {size}")
+    _check_shape(proof, len(path), (leaf, root), f"the inclusion proof of entry {index} in size {size}")
     digest = leaf
     for sibling, hashed in zip(path, proof, strict=True):
         digest = node_hash(hashed, digest) if sibling.start < index else node_hash(digest, hashed)
@@ -259,7 +259,12 @@ def verify_consistency(old: int, new: int, proof: Sequence[bytes], old_root: byt
         )
     common, path = _consistency_path(old, new)
     known = common.start == 0
-    _check_shape(proof, len(path) + (not known), f"the consistency proof from size {old} to {new}")
+    _check_shape(
+        proof,
+        len(path) + (not known),
+        (old_root, new_root),
+        f"the consistency proof from size {old} to {new}",
+    )
     old_digest = new_digest = old_root if known else proof[0]
     for sibling, hashed in zip(path, proof if known else proof[1:], strict=True):
         if sibling.start < old:
@@ -273,11 +278,11 @@ def verify_consistency(old: int, new: int, proof: Sequence[bytes], old_root: byt
         raise _invalid(f"the tree of size {old} is not the beginning of the tree of size {new}")
 
 
-def _check_shape(proof: Sequence[bytes], length: int, what: str) -> None:
+def _check_shape(proof: Sequence[bytes], length: int, ends: Sequence[bytes], what: str) -> None:
     if len(proof) != length:
         raise _invalid(f"{what} has {len(proof)} hashes, not {length}")
-    if any(len(digest) != HASH_BYTES for digest in proof):
-        raise _invalid(f"{what} has a hash that is not {HASH_BYTES} bytes")
+    if any(len(digest) != HASH_BYTES for digest in (*ends, *proof)):
+        raise _invalid(f"{what}, its leaf or its root has a hash that is not {HASH_BYTES} bytes")
 
 
 def _invalid(detail: str) -> VerificationError:

@@ -183,7 +183,7 @@ def parse_signature_line(line: str) -> Signature:
     try:
         data = parse_base64(encoded)
     except ValueError as error:
-        raise _malformed(f"the signature of {name} is {error}") from None
+        raise FormatError(Code.INVALID_SIGNATURE, f"the signature of {name} is {error}") from None
     if len(data) <= KEY_ID_BYTES:
         raise _malformed(f"the signature of {name} is empty")
     return Signature(name, data[:KEY_ID_BYTES], data[KEY_ID_BYTES:])
