@@ -90,11 +90,7 @@ class Log:
         lock = DataLock(data)
         try:
             signer = load_key(data / KEY)
-            if origin is not None and origin != signer.key.name:
-                raise LedgerError(
-                    Code.ORIGIN_CHANGED,
-                    f"this log's origin is {signer.key.name}, not {origin}: the origin is fixed when a log is made, witnesses know it by it",
-                )
+            _refuse_another_origin(signer, origin)
             head = HeadAnchor(anchor or default_anchor(data))
             store = Store(data / DATABASE)
             try:
@@ -250,6 +246,14 @@ class Log:
 def _refuse_existing(data: Path) -> None:
     if (data / DATABASE).exists():
         raise LedgerError(Code.LOG_EXISTS, f"there is a log in {data} already")
+
+
+def _refuse_another_origin(signer: NoteSigner, origin: str | None) -> None:
+    if origin is not None and origin != signer.key.name:
+        raise LedgerError(
+            Code.ORIGIN_CHANGED,
+            f"this log's origin is {signer.key.name}, not {origin}: the origin is fixed when a log is made, witnesses know it by it",
+        )
 
 
 def _write_genesis(data: Path, signer: NoteSigner, anchor: HeadAnchor) -> None:
