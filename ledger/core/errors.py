@@ -58,6 +58,10 @@ class Code(StrEnum):
     ROLLED_BACK = "rolled-back"
     FORKED = "forked"
 
+    # who may do what
+    TOKEN_FILE = "token-file"  # noqa: S105 - the name of a problem
+    TOKEN_EXISTS = "token-exists"  # noqa: S105 - the name of a problem
+
 
 class LedgerError(Exception):
     """A refusal with a stable code.
