@@ -25,7 +25,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "fastapi": ("ledger/api",),
     "starlette": ("ledger/api",),
     "pydantic": ("ledger/api",),
-    "zstandard": ("ledger/api",),
+    "zstandard": ("ledger/api", "ledger/cli"),
     "opentelemetry": ("ledger/telemetry.py",),
     "uvicorn": ("ledger/cli",),
     "httpx": ("ledger/cli", "ledger/client"),

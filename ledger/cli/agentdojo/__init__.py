@@ -1,0 +1,1 @@
+"""AgentDojo runs as records."""
