@@ -1,6 +1,10 @@
-# Two stages: the first has pip and a build backend, the second only what runs. The base is pinned by tag: add the digest
-# your registry shows (FROM python:...@sha256:...) before an image becomes evidence. Runs with `--read-only`.
-FROM python:3.13-slim-bookworm AS build
+# Two stages: the first has pip and a build backend, the second only what runs. The Python is the one that the tests run on. The
+# base is pinned by tag: add the digest that your registry shows (FROM python:...@sha256:...) before an image becomes evidence.
+#
+#   docker build -t agent-ledger .
+#   docker run --read-only --cap-drop ALL --security-opt no-new-privileges --publish 127.0.0.1:8731:8731 \
+#       --volume ledger-data:/data --volume ledger-anchor:/anchor agent-ledger
+FROM python:3.11-slim-bookworm AS build
 WORKDIR /build
 RUN python -m venv /opt/agent-ledger
 COPY requirements/runtime.txt requirements/build.txt requirements/
@@ -14,7 +18,7 @@ RUN python -m hatchling build --target wheel \
  && /opt/agent-ledger/bin/python -m pip install --no-cache-dir --no-deps --no-index dist/agent_ledger-*.whl \
  && /opt/agent-ledger/bin/python -m pip uninstall --yes pip
 
-FROM python:3.13-slim-bookworm
+FROM python:3.11-slim-bookworm
 RUN useradd --system --uid 10001 --no-create-home ledger \
  && install --directory --owner ledger --mode 0700 /data /anchor
 COPY --from=build /opt/agent-ledger /opt/agent-ledger
@@ -31,4 +35,4 @@ HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
 ENTRYPOINT ["agent-ledger"]
 # 0.0.0.0 is the container's own network: nothing is reached but what `docker run --publish` opens, and nothing but
 # health answers without a token.
-CMD ["serve", "--host", "0.0.0.0", "--data", "/data", "--head", "/anchor/head"]
+CMD ["serve", "--host", "0.0.0.0", "--data", "/data", "--head-anchor", "/anchor/head"]

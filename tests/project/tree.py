@@ -1,6 +1,8 @@
 """What the tests of this folder know about the checkout."""
 
+import socket
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -33,3 +35,17 @@ def place(path: Path, line: int | None = None) -> str:
     """How a file, or a line of it, is named in a failure."""
     name = str(path.relative_to(ROOT))
     return name if line is None else f"{name}:{line}"
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def command(*arguments: str) -> list[str]:
+    """The project's command, from this checkout whether or not it is installed."""
+    module, function = PYPROJECT["project"]["scripts"]["agent-ledger"].split(":")
+    script = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from {module} import {function}; {function}()"
+    return [sys.executable, "-c", script, *arguments]
