@@ -26,7 +26,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "starlette": ("ledger/api",),
     "pydantic": ("ledger/api",),
     "zstandard": ("ledger/api", "ledger/cli"),
-    "opentelemetry": ("ledger/telemetry.py",),
+    "opentelemetry": ("ledger/telemetry",),
     "uvicorn": ("ledger/cli",),
     "httpx": ("ledger/cli", "ledger/client"),
     "typer": ("ledger/cli",),

@@ -1,0 +1,169 @@
+"""The ledger watched: what was committed and refused, how far the log has come, how much waits.
+
+`Telemetry` is what the sequencer (as its observer) and the service tell. Telling costs them microseconds: numbers are counted here;
+whatever OpenTelemetry does with them happens on a thread of its own.
+"""
+
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import Any, Protocol
+
+from ledger import __version__
+from ledger.core.checkpoint import parse_checkpoint
+from ledger.core.errors import LedgerError
+from ledger.core.note import parse_note
+from ledger.telemetry.numbers import (
+    BATCH_RECORDS_BOUNDS,
+    COMMIT_SECONDS_BOUNDS,
+    Histogram,
+    Sample,
+    family_text,
+    histogram_text,
+)
+
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Watched(Protocol):
+    """What telemetry asks of a log when somebody looks."""
+
+    @property
+    def origin(self) -> str:
+        """The log's name."""
+
+    def status(self) -> dict[str, Any]:
+        """`queue_bytes`, `queue_limit_bytes`, `size`, `held_clock`, `stopped`."""
+
+    def anchored(self) -> str:
+        """The path of the head anchor."""
+
+
+class Exporter(Protocol):
+    """Who takes the numbers elsewhere: `ledger.telemetry.export.OtlpExporter`."""
+
+    def committed(self, records: int, seconds: float, size: int) -> None:
+        """A group of records became durable."""
+
+    def close(self) -> None:
+        """Send what is left."""
+
+
+class Telemetry:
+    """Counts, and tells who asks.
+
+    Attributes:
+        exporter: sends traces and metrics; None unless an endpoint is configured.
+    """
+
+    def __init__(self, *, endpoint: str | None = None) -> None:
+        """Start counting.
+
+        Args:
+            endpoint: an OTLP/HTTP collector's base URL (`http://127.0.0.1:4318`); None: nothing leaves this process.
+
+        Raises:
+            LedgerError: `invalid-parameter` when it is not an http(s) URL, or the exporter is not installed.
+        """
+        self._lock = threading.Lock()
+        self._batches = Histogram(BATCH_RECORDS_BOUNDS)
+        self._seconds = Histogram(COMMIT_SECONDS_BOUNDS)
+        self._refusals: Counter[str] = Counter()
+        self._log: Watched | None = None
+        self.exporter: Exporter | None = None
+        if endpoint:
+            # OpenTelemetry is loaded only by who uses it: it doubles the time a command takes to start.
+            from ledger.telemetry.export import OtlpExporter  # noqa: PLC0415
+
+            self.exporter = OtlpExporter(self, endpoint)
+
+    # -- being told --------------------------------------------------------------------------------------------------
+
+    def observe(self, log: Watched) -> None:
+        """Answer for this log from now on."""
+        self._log = log
+
+    def committed(self, records: int, seconds: float, size: int) -> None:
+        """A group of `records` became durable in `seconds`; the log now has `size` entries. The sequencer's `Observer`."""
+        with self._lock:
+            self._batches.observe(records)
+            self._seconds.observe(seconds)
+        if self.exporter is not None:
+            self.exporter.committed(records, seconds, size)
+
+    def refused(self, code: str) -> None:
+        """A record or request was refused for this reason (a `Code`)."""
+        with self._lock:
+            self._refusals[str(code)] += 1
+
+    # -- being asked -------------------------------------------------------------------------------------------------
+
+    def refusals(self) -> dict[str, int]:
+        """How often each code was the answer."""
+        with self._lock:
+            return dict(self._refusals)
+
+    def gauges(self) -> dict[str, int]:
+        """The state of the log now: sizes in entries, the queue in bytes, `writable` 1 or 0; empty before `observe`."""
+        if self._log is None:
+            return {}
+        status = self._log.status()
+        return {
+            "queue_bytes": status["queue_bytes"],
+            "queue_limit_bytes": status["queue_limit_bytes"],
+            "size": status["size"],
+            "anchored_size": anchored_size(Path(self._log.anchored())),
+            "writable": int(status["stopped"] is None),
+        }
+
+    def metrics_text(self) -> str:
+        """Everything, as Prometheus reads it (`METRICS_TYPE`)."""
+        gauges = self.gauges()
+        parts = [
+            family_text(f"agent_ledger_{name}", about, "gauge", [Sample({}, gauges[name])])
+            for name, about in _GAUGES.items()
+            if name in gauges
+        ]
+        if self._log is not None:
+            info = {"version": __version__, "origin": self._log.origin}
+            parts.append(family_text("agent_ledger_info", "Which log this is.", "gauge", [Sample(info, 1)]))
+            held = Sample({}, self._log.status()["held_clock"])
+            parts.append(family_text("agent_ledger_held_clock_total", _HELD_CLOCK, "counter", [held]))
+        with self._lock:
+            refusals = [Sample({"code": code}, count) for code, count in sorted(self._refusals.items())]
+            parts += [
+                family_text(
+                    "agent_ledger_refusals_total",
+                    "Records and requests refused, by code.",
+                    "counter",
+                    refusals,
+                ),
+                histogram_text("agent_ledger_batch_records", "Records per group commit.", self._batches),
+                histogram_text(
+                    "agent_ledger_commit_seconds", "From a group's first byte to its anchor.", self._seconds
+                ),
+            ]
+        return "".join(parts)
+
+    def close(self) -> None:
+        """Send what is left to send, for a few seconds at most."""
+        if self.exporter is not None:
+            self.exporter.close()
+
+
+_GAUGES = {
+    "queue_bytes": "Bytes of records that wait to be written.",
+    "queue_limit_bytes": "Bytes that may wait before records are refused with queue-full.",
+    "size": "Entries of the log, each durable and under a signed checkpoint.",
+    "anchored_size": "Entries that the head anchor outside the data folder vouches for; 0 where it cannot be read.",
+    "writable": "1 while the log takes records, 0 when it has stopped and needs a restart.",
+}
+_HELD_CLOCK = "Group commits whose clock had stepped back and was held."
+
+
+def anchored_size(path: Path) -> int:
+    """The size the head anchor states; 0 where there is none to read. The signature is checked when a log is opened, not here."""
+    try:
+        return parse_checkpoint(parse_note(path.read_bytes()).text).size
+    except (OSError, LedgerError):
+        return 0
