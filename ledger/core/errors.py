@@ -40,6 +40,28 @@ class Code(StrEnum):
     ORIGIN_MISMATCH = "origin-mismatch"
     OUT_OF_RANGE = "out-of-range"
 
+    # records: what the vocabulary refuses
+    UNKNOWN_MEMBER = "unknown-member"
+    MISSING_MEMBER = "missing-member"
+    RESERVED_NAME = "reserved-name"
+    SECRET_IN_FACT = "secret-in-fact"  # noqa: S105 - the name of a problem
+    CONTENT_TOO_LARGE = "content-too-large"
+    RECORD_TOO_LARGE = "record-too-large"
+    COMMITMENT_MISMATCH = "commitment-mismatch"
+    FACET_MISSING = "facet-missing"
+
+    # requests
+    UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type"
+    UNSUPPORTED_ENCODING = "unsupported-encoding"
+    BODY_TOO_LARGE = "body-too-large"
+    TOO_MANY_RECORDS = "too-many-records"
+    TOO_SLOW = "too-slow"
+    UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
+    METHOD_NOT_ALLOWED = "method-not-allowed"
+    NOT_ACCEPTABLE = "not-acceptable"
+    INTERNAL = "internal-error"
+
     # the log: what it refuses to write, and when it refuses to start
     NOT_FOUND = "not-found"
     INVALID_PARAMETER = "invalid-parameter"

@@ -1,0 +1,60 @@
+"""The ledger's own dialect: one record, an array of records, or NDJSON. Splits a body, changes no byte of a record."""
+
+from typing import Final
+
+import msgspec
+
+from ledger.core.errors import Code, FormatError, LedgerError
+from ledger.records.limits import BODY_RECORDS
+from ledger.records.strict import strict
+
+JSON: Final = "application/json"
+NDJSON: Final = "application/x-ndjson"
+MEDIA_TYPES: Final = (JSON, NDJSON, "application/jsonl", "application/ndjson")
+
+_JSON_SPACE = b" \t\r\n"
+_split_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+def read_records(body: bytes, media_type: str) -> tuple[list[bytes], bool]:
+    """The records of a body, each as the bytes it was sent as, and whether the body was a batch.
+
+    Args:
+        body: decompressed.
+        media_type: lower case, without parameters.
+
+    Raises:
+        LedgerError: `unsupported-media-type`, `malformed-json`, or `too-many-records`. What is wrong with one
+            record of a batch is for `prepare` to say.
+    """
+    if media_type == JSON:
+        return _read_json(body)
+    if media_type in MEDIA_TYPES:
+        lines = [line for line in body.split(b"\n") if line.strip(_JSON_SPACE)]
+        return _bounded(lines), True
+    raise LedgerError(
+        Code.UNSUPPORTED_MEDIA_TYPE,
+        f"records are sent as {JSON} (one object, or an array) or {NDJSON} (one object a line), not as {media_type!a}",
+    )
+
+
+def _read_json(body: bytes) -> tuple[list[bytes], bool]:
+    if body.lstrip(_JSON_SPACE)[:1] != b"[":
+        return [body], False
+    try:
+        return _bounded([bytes(raw) for raw in _split_array(body)]), True
+    except (msgspec.DecodeError, RecursionError) as error:
+        strict(body)  # says where, when it is not JSON at all
+        raise FormatError(Code.MALFORMED_JSON, f"not an array of records: {error}") from None
+
+
+def _bounded(records: list[bytes]) -> list[bytes]:
+    if not records:
+        raise LedgerError(Code.MALFORMED_JSON, "the body holds no record")
+    if len(records) > BODY_RECORDS:
+        raise LedgerError(
+            Code.TOO_MANY_RECORDS,
+            f"{len(records)} records in one request; at most {BODY_RECORDS}: send them in several",
+            limit=BODY_RECORDS,
+        )
+    return records
