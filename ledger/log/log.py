@@ -26,7 +26,7 @@ from ledger.log.sequencer import QUEUE_BYTES, Answer, Observer, Sequencer
 from ledger.log.store import Store
 from ledger.log.tree import Tree
 from ledger.log.written import Written
-from ledger.records.prepare import Prepared
+from ledger.records.prepared import Prepared
 
 DATABASE = "log.duckdb"
 KEY = "log.key"

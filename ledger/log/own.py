@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from ledger.records.prepare import Prepared, own_record
+from ledger.records.prepare import own_record
+from ledger.records.prepared import Prepared
 
 OWN_SUBMITTER = "log"
 

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterable
 
 from ledger.core.entry import commitment
-from ledger.records.prepare import Person
+from ledger.records.prepared import Person
 
 SALT_BYTES = 16
 OWN_SOURCE = "log"

@@ -13,7 +13,8 @@ from ledger.log.own import own_submission
 from ledger.log.schema import Row
 from ledger.log.store import Store
 from ledger.log.written import OWN_SUBMITTER, Written
-from ledger.records.prepare import Person, Prepared, recommit
+from ledger.records.prepare import recommit
+from ledger.records.prepared import Person, Prepared
 
 WITHHELD_PER_ENTRY = 500
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from ledger.records.prepare import Disclosed, Person
+from ledger.records.prepared import Disclosed, Person
 
 CONTENT_TYPE = pa.struct([("member", pa.string()), ("salt", pa.binary()), ("value", pa.string())])
 

@@ -21,7 +21,7 @@ from ledger.log.plan import Appended, Outcome, Plan, Planned
 from ledger.log.schema import Head, Row
 from ledger.log.store import Store, StoreFailed
 from ledger.log.written import Written
-from ledger.records.prepare import Prepared
+from ledger.records.prepared import Prepared
 
 QUEUE_BYTES = 64 * 1024 * 1024
 BATCH_RECORDS = 2_000

@@ -16,7 +16,7 @@ import pyarrow as pa
 from ledger.core.entry import parse_entry
 from ledger.core.errors import Code, LedgerError
 from ledger.log.schema import PERSON_SCHEMA, ROW_SCHEMA, Row, StoredEntry
-from ledger.records.prepare import Disclosed, Person
+from ledger.records.prepared import Disclosed, Person
 from ledger.records.resources import schema_text
 
 READ_BATCH_ROWS = 2_000

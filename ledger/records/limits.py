@@ -7,6 +7,7 @@ MAX_CONTENT_BYTES = 1024 * 1024  # one content; a longer one is submitted as its
 MAX_FACT_CHARACTERS = 4096  # one text fact
 MAX_ID_CHARACTERS = 200
 MAX_NAME_CHARACTERS = 128  # types, enumerated codes, keys
+MAX_PERSON_CHARACTERS = 512  # a person's identifier
 MAX_LIST_ITEMS = 256  # scopes, actors, derived_from
 MAX_EXT_MEMBERS = 64
 MAX_COUNT = MAX_INTEGER  # any whole number: what every JSON reader keeps exactly

@@ -9,7 +9,8 @@ import pytest
 from ledger.core.errors import LedgerError
 from ledger.log.log import Log
 from ledger.log.plan import Appended
-from ledger.records.prepare import Prepared, prepare
+from ledger.records.prepare import prepare
+from ledger.records.prepared import Prepared
 
 ORIGIN = "ledger.example/test"
 

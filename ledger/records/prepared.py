@@ -1,0 +1,59 @@
+"""What a submitted record becomes on its way into the log."""
+
+from typing import NamedTuple, Protocol
+
+
+class Disclosed(NamedTuple):
+    """A content the ledger holds: `value` is its JSON, byte for byte as received."""
+
+    member: str
+    salt: bytes
+    value: bytes
+
+
+class Person(NamedTuple):
+    """A natural person's identifier.
+
+    Attributes:
+        commitment: 64 hex digits, as in the entries.
+        salt: 16 bytes, one per person and log.
+        value: canonical JSON of the identifier, a string.
+        source: who made the salt: "log", or the submitter of a sealed record.
+    """
+
+    commitment: str
+    salt: bytes
+    value: bytes
+    source: str
+
+
+class PersonSalts(Protocol):
+    """Knows the salt of each person."""
+
+    def person(self, value: bytes) -> Person:
+        """The person of this identifier (canonical JSON of a string): the same value, the same salt."""
+
+
+class Prepared(NamedTuple):
+    """A record ready for the sequencer.
+
+    Attributes:
+        record: its canonical bytes, contents and persons as commitments.
+        contents: what was disclosed to the ledger.
+        persons: likewise.
+        withheld: members the ledger has only the commitment of.
+        signature: key id and base64, of a sealed record.
+        generated_id: the ledger made the id: a retry would be a new record.
+        size_bytes: of what was submitted.
+    """
+
+    id: str
+    type: str
+    record: bytes
+    submitter: str
+    contents: tuple[Disclosed, ...]
+    persons: tuple[Person, ...]
+    withheld: tuple[str, ...]
+    signature: tuple[str, str] | None
+    generated_id: bool
+    size_bytes: int
