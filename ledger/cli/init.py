@@ -1,0 +1,58 @@
+"""`agent-ledger init`."""
+
+import getpass
+import platform
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ledger.cli import terminal
+from ledger.cli.folder import ensure_cli_token
+from ledger.cli.target import CLI_TOKEN, Data, Json, data_folder
+from ledger.log.log import Log
+
+Origin = Annotated[
+    str | None,
+    typer.Option(
+        "--origin", help="The log's name, for ever: a host and a path (default: this machine and user)."
+    ),
+]
+HeadAnchor = Annotated[
+    Path | None,
+    typer.Option(
+        "--head-anchor", help="Where the newest checkpoint also stands (default: beside the folder)."
+    ),
+]
+
+
+def init(
+    *, data: Data = None, origin: Origin = None, head_anchor: HeadAnchor = None, as_json: Json = False
+) -> None:
+    """Make a log: its folder, its signing key, its first entry, and a token for this machine's commands."""
+    folder = data_folder(data)
+    Log.create(folder, origin or default_origin(), anchor=head_anchor)
+    ensure_cli_token(folder)
+    log = Log.open(folder, anchor=head_anchor)
+    made = {
+        "data": str(folder),
+        "origin": log.origin,
+        "verifier_key": log.vkey,
+        "head_anchor": log.anchored(),
+    }
+    log.close()
+    if terminal.wants_json(as_json):
+        terminal.print_json(made)
+    else:
+        terminal.print_table(["", "of the log"], made.items())
+    terminal.say(
+        f"keep the verifier key where this machine cannot change it. The admin token for commands here is in {folder / CLI_TOKEN}; "
+        "next: agent-ledger serve"
+    )
+
+
+def default_origin() -> str:
+    """A name for a log that was given none: this machine and user, as an origin may be spelled."""
+    parts = (platform.node() or "localhost", getpass.getuser())
+    return "/".join(re.sub(r"[^A-Za-z0-9._-]", "-", part) for part in parts)
