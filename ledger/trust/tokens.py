@@ -131,6 +131,9 @@ class TokenStore:
         digest = hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
         # How long a look-up takes tells at most about the hash of a guess; the comparison that admits takes the same time for all.
         known = self._known.get(digest)
+        if known is None:
+            self._reload()  # one that was made a moment ago works at once
+            known = self._known.get(digest)
         if known is None or not hmac.compare_digest(known[0], digest):
             return None
         return known[1]

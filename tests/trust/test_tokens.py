@@ -131,6 +131,12 @@ def test_what_another_process_made_or_revoked_counts_within_a_second(store, path
     assert store.check(secret) is None
 
 
+def test_what_another_process_made_a_moment_ago_works_at_once(store, path):
+    kept = store.create("a", ["writer"])
+    assert store.check(kept).name == "a"
+    assert store.check(TokenStore(path).create("b", ["writer"])).name == "b"
+
+
 def test_the_file_is_looked_at_no_more_than_once_a_second(store, path, monkeypatch):
     secret = store.create("a", ["writer"])
     age(store)
