@@ -22,8 +22,14 @@ from ledger.core.errors import Code, FormatError
 
 PREFIX = "agentdojo."
 ERROR_CLASS = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
+# Who served a model, as the benchmark's own table has it, under the names of OpenTelemetry's `gen_ai.provider.name`.
+PROVIDERS = {
+    "gpt-": "openai",
+    "claude-": "anthropic",
+    "gemini-": "gcp.vertex_ai",
+    "command-": "cohere",
+}
 OTHER_ERROR = "_OTHER"  # what OpenTelemetry's `error.type` says of an error without a known class
-CONTROL_PREFIX = "injection_task_"
 
 _USER = re.compile(r"The user's name is ([^,\n]{1,100}),")
 _EPOCH = datetime(2024, 6, 1, tzinfo=UTC)
@@ -147,10 +153,11 @@ def _action_record(run: Run, ordinal: int, call: Call) -> dict[str, Any]:
             "action_id": record_id,
             "time": _time(run, call.answer.i),
             "request": _request(run),
-            "decision": _present({"request_model": run.model, "output": call.asked.content}),
+            "decision": _decision(run, call.asked),
             "tool": _tool(run, call.call, arguments),
             "identity": _identity(run),
             "resource": tools.resource(name, arguments) or None,
+            "policy": {"effect": "not_evaluated"},  # the benchmark has no policy: nothing could have said no
             "outcome": _outcome(call.answer),
             "absent": {"resource": "none"} if tools.acts_on_nothing(name) else None,
             "ext": _run_facts(run) | place,
@@ -166,6 +173,11 @@ def _request(run: Run) -> dict[str, Any]:
 def _identity(run: Run) -> dict[str, Any]:
     defence = f"+{run.defence}" if run.defence else ""
     return _present({"agent_id": f"agentdojo/{run.model}{defence}", "principal": _user(run)})
+
+
+def _decision(run: Run, asked: Message) -> dict[str, Any]:
+    provider = next((name for prefix, name in PROVIDERS.items() if run.model.startswith(prefix)), None)
+    return _present({"provider": provider, "request_model": run.model, "output": asked.content})
 
 
 def _tool(run: Run, call: ToolCall, arguments: dict[str, Any]) -> dict[str, Any]:
