@@ -1,0 +1,176 @@
+"""The chain of leaf hashes through a stretch of entries, and what to believe where it does not hold.
+
+Three things say what an entry's leaf hash is: its bytes, the hash stored beside it, and the `prev` of the entry after it. Where one
+of them differs the other two tell that it was altered, and the tree over the rest can still be checked.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
+from itertools import takewhile
+from typing import NamedTuple
+
+from ledger.core.report import Findings, Kind
+
+LOOK_AHEAD = 2
+
+_HEX = re.compile(rb"[0-9a-f]{64}")
+_CHAIN = b'{"prev":"'
+_CHAIN_END = len(_CHAIN) + 64
+
+
+class Stored(NamedTuple):
+    """What is stored of a stretch.
+
+    Attributes:
+        start: the seq of its first entry.
+        entries: their bytes; None where one is missing.
+        hashes: their leaf hashes as stored, None where nothing is; or None where no hashes are stored.
+        notes: the signed checkpoints stored on its rows, by seq.
+        following: the bytes of the next entries, up to LOOK_AHEAD: they tell which of two is the altered one.
+    """
+
+    start: int
+    entries: Sequence[bytes | None]
+    hashes: Sequence[bytes | None] | None = None
+    notes: Mapping[int, bytes] = {}
+    following: Sequence[bytes] = ()
+
+
+def looking_ahead(stretches: Iterable[Stored]) -> Iterator[Stored]:
+    """The stretches in order, each with the entries that follow it."""
+    before: Stored | None = None
+    for stretch in stretches:
+        if before is not None:
+            yield before._replace(following=_first(stretch) if _end(before) == stretch.start else ())
+        before = stretch
+    if before is not None:
+        yield before
+
+
+def _end(stored: Stored) -> int:
+    return stored.start + len(stored.entries)
+
+
+def _first(stored: Stored) -> list[bytes]:
+    return list(takewhile(lambda entry: entry is not None, stored.entries[:LOOK_AHEAD]))  # type: ignore[arg-type]
+
+
+def leaf_hashes(stored: Stored, findings: Findings) -> Sequence[bytes | None]:
+    """The leaf hashes of the stretch, as far as they are known, and what is wrong with them."""
+    if None not in stored.entries:
+        hashes = [sha256(b"\x00" + entry).digest() for entry in stored.entries]  # type: ignore[operator]
+        if (stored.hashes is None or stored.hashes == hashes) and _is_chained(stored, hashes):
+            return hashes
+    return _repair(stored, findings)
+
+
+def _is_chained(stored: Stored, hashes: Sequence[bytes]) -> bool:
+    following = [*stored.entries[1:], *stored.following[:1]]
+    linked = hashes if stored.following else hashes[:-1]
+    claimed = b"".join([entry[:_CHAIN_END] for entry in following])  # type: ignore[index]
+    return claimed == b"".join([_CHAIN + digest.hex().encode() for digest in linked])
+
+
+def claimed_prev(entry: bytes | None) -> bytes | None:
+    """The hex of the hash before it, as an entry states it."""
+    if entry is None or not entry.startswith(_CHAIN):
+        return None
+    return entry[len(_CHAIN) : _CHAIN_END]
+
+
+class _Link(NamedTuple):
+    """An entry and what the next one says of it.
+
+    Attributes:
+        computed: the hash of its bytes; None when it is missing.
+        stored: its leaf hash as stored.
+        claim: the hash that the next entry gives for it; None when there is none that could say.
+        vouched: the next entry is itself what the one after it says: its claim is to be believed.
+        next_reported: the next entry's bytes do not fit its own stored hash: a claim that is wrong is explained.
+    """
+
+    computed: bytes | None
+    stored: bytes | None
+    claim: bytes | None
+    vouched: bool
+    next_reported: bool
+
+
+def _repair(stored: Stored, findings: Findings) -> list[bytes | None]:
+    """Something does not fit: find out what, entry by entry, and which hash the rest of the log was built upon."""
+    entries: list[bytes | None] = [*stored.entries, *stored.following]
+    computed = [None if entry is None else sha256(b"\x00" + entry).digest() for entry in entries]
+    held = [*(computed if stored.hashes is None else stored.hashes), *computed][: len(stored.entries)]
+    held += computed[len(held) :]
+    claims = [_unhex(claimed_prev(entry)) for entry in entries[1:]] + [None]
+    hashes: list[bytes | None] = []
+    for i in range(len(stored.entries)):
+        after = min(i + 1, len(entries) - 1)
+        reported = computed[after] != held[after]
+        if claims[i] is None and i + 1 < len(entries) and entries[i + 1] is not None and not reported:
+            seq = stored.start + i + 1
+            findings.add(Kind.ALTERED, f"entry {seq}", "it does not begin with the hash before it", seq)
+        vouched = computed[after] is not None and (
+            computed[after] == claims[after] or (after == len(entries) - 1 and not reported)
+        )
+        hashes.append(
+            _judge(stored.start + i, _Link(computed[i], held[i], claims[i], vouched, reported), findings)
+        )
+    _name_gaps(stored, findings)
+    return hashes
+
+
+def _judge(seq: int, link: _Link, findings: Findings) -> bytes | None:
+    claim = link.claim
+    if link.computed is None:
+        return claim  # missing: but the next entry remembers its hash
+    if link.computed != link.stored:
+        return _judge_unstored(seq, link, findings)
+    if claim is not None and claim != link.computed:
+        if link.vouched:
+            detail = f"entry {seq + 1} was chained to other bytes, of the hash {claim.hex()}"
+            findings.add(Kind.ALTERED, f"entry {seq}", detail, seq)
+            return claim
+        if not link.next_reported:
+            detail = "its `prev` is not the leaf hash of the entry before"
+            findings.add(Kind.ALTERED, f"entry {seq + 1}", detail, seq + 1)
+    return link.computed
+
+
+def _judge_unstored(seq: int, link: _Link, findings: Findings) -> bytes | None:
+    """The entry's bytes and its stored hash do not fit: the next entry tells which of them is true."""
+    claim = link.claim
+    if claim is not None and claim == link.stored:
+        detail = "its bytes do not hash to its leaf hash, which the next entry confirms"
+        findings.add(Kind.ALTERED, f"entry {seq}", detail, seq)
+        return claim
+    if claim is not None and claim == link.computed:
+        detail = "it is not the hash of the entry's bytes, which the next entry confirms"
+        findings.add(Kind.ALTERED, f"the stored leaf hash of entry {seq}", detail, seq)
+        return claim
+    detail = (
+        "its bytes do not hash to its stored leaf hash, and no entry after it tells which of them was altered"
+    )
+    findings.add(Kind.ALTERED, f"entry {seq}", detail, seq)
+    return link.computed
+
+
+def _unhex(text: bytes | None) -> bytes | None:
+    return bytes.fromhex(text.decode()) if text is not None and _HEX.fullmatch(text) else None
+
+
+def _name_gaps(stored: Stored, findings: Findings) -> None:
+    run = 0
+    for i, entry in enumerate([*stored.entries, b""]):
+        if entry is None:
+            run += 1
+        elif run:
+            name_gap(stored.start + i - run, run, findings)
+            run = 0
+
+
+def name_gap(seq: int, count: int, findings: Findings) -> None:
+    """Report `count` missing entries from `seq` on."""
+    where = f"entry {seq}" if count == 1 else f"entries {seq} to {seq + count - 1}"
+    findings.add(Kind.MISSING, where, "nothing is stored there, and the log goes on", seq)

@@ -1,0 +1,274 @@
+"""Verifies a stretch of entries by itself, so that stretches can be spread over processes.
+
+A stretch begins at a multiple of STRETCH_ENTRIES, so its subtrees are subtrees of the whole tree: what joins the stretches
+(`ledger.core.verify.Verifier`) hashes next to nothing. What depends on entries before the stretch (which keys were in force, the
+link to the entry before) is assumed from hints and reported, and the joiner settles it. Wrong hints cost time, never truth.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import NamedTuple
+
+from ledger.core.canonical import JsonValue
+from ledger.core.chain import Stored, claimed_prev, leaf_hashes
+from ledger.core.checkpoint import Checkpoint, open_checkpoint
+from ledger.core.ed25519 import verify
+from ledger.core.entry import Entry, parse_entry, record_signing_input
+from ledger.core.errors import LedgerError
+from ledger.core.merkle import Frontier
+from ledger.core.note import VerifierKey
+from ledger.core.report import Finding, Findings, Kind
+from ledger.core.text import parse_base64
+
+STRETCH_ENTRIES = 2048
+OWN_SUBMITTER = "log"
+OWN_PREFIX = "log."
+
+_OWN_END = b'"submitter":"log","v":1}'
+_SIGNED = b'"},"submitter":"'
+
+Visit = Callable[[int, Entry], None]
+
+
+class Hints(NamedTuple):
+    """What is known or assumed of the log before a stretch.
+
+    Attributes:
+        origin: the log's name.
+        log_key: its key, probably in force.
+        agent_keys: the agent keys probably in force at the start: key id → public key.
+        marks: sizes at which the tree's nodes are wanted.
+        leaves: entries whose leaf hashes are wanted.
+        forms: whether to check the form of every entry, or hashes alone.
+    """
+
+    origin: str
+    log_key: VerifierKey
+    agent_keys: Mapping[str, bytes] = {}
+    marks: Collection[int] = ()
+    leaves: Collection[int] = ()
+    forms: bool = True
+
+
+class Signed(NamedTuple):
+    """An entry's signature: under which key it was found to hold, or what is needed to check it."""
+
+    seq: int
+    key_id: str
+    public: bytes | None
+    record: bytes = b""
+    signature: bytes = b""
+
+
+class Own(NamedTuple):
+    """One of the log's own records."""
+
+    seq: int
+    type: str
+    ext: dict[str, JsonValue]
+
+
+class Noted(NamedTuple):
+    """A stored checkpoint, and the key it was opened under: None where it could not be, under the hinted one."""
+
+    seq: int
+    note: bytes
+    checkpoint: Checkpoint | None = None
+    signer: VerifierKey | None = None
+
+
+class Outcome(NamedTuple):
+    """What a stretch turned out to be.
+
+    Attributes:
+        start: the seq of its first entry.
+        length: how many entries it covers, missing ones included.
+        missing: how many of them are missing.
+        first_prev: the hex that its first entry gives as the hash before it; None when that entry cannot say.
+        looked_ahead: the link to the entry after the stretch was checked here.
+        last_hash: the leaf hash of its last entry; None when unknown.
+        nodes: the complete subtrees of the stretch at each size that is wanted and at its end, largest first; None from
+            where on a hash is unknown.
+        leaves: the leaf hashes wanted.
+        first_time: the first and
+        last_time: the last `recorded_at`, "" when not read.
+        own: the log's own records, in order.
+        signed: the entries with signatures, in order.
+        noted: the stored checkpoints, in order.
+        findings: what is wrong within the stretch.
+        unlisted: how many more are.
+    """
+
+    start: int
+    length: int
+    missing: int
+    first_prev: bytes | None
+    looked_ahead: bool
+    last_hash: bytes | None
+    nodes: dict[int, list[bytes] | None]
+    leaves: dict[int, bytes]
+    first_time: str
+    last_time: str
+    own: list[Own]
+    signed: list[Signed]
+    noted: list[Noted]
+    findings: list[Finding]
+    unlisted: int
+
+
+def check_stretch(stored: Stored, hints: Hints, visit: Visit | None = None) -> Outcome:
+    """Verify what can be verified of a stretch by itself.
+
+    Args:
+        stored: the stretch.
+        hints: what is assumed of the log before it.
+        visit: called with each entry that is well formed, in order; only where forms are checked.
+    """
+    findings = Findings()
+    reader = _Reader(hints, findings, visit)
+    count, start = len(stored.entries), stored.start
+    hashes = leaf_hashes(stored, findings)
+    reader.read(stored)
+    noted = [_open_note(seq, note, hints) for seq, note in sorted(stored.notes.items())]
+    marks = {entry.seq + 1 for entry in noted} | {m for m in hints.marks if start < m <= start + count}
+    present = [entry for entry in stored.entries if entry is not None]
+    return Outcome(
+        start=start,
+        length=count,
+        missing=count - len(present),
+        first_prev=claimed_prev(stored.entries[0]) if count else None,
+        looked_ahead=bool(stored.following),
+        last_hash=hashes[-1] if hashes else None,
+        nodes=_fold(hashes, start, sorted(marks | {start + count})),
+        leaves={i: h for i in hints.leaves if start <= i < start + count and (h := hashes[i - start])},
+        first_time=reader.first_time,
+        last_time=reader.last_time,
+        own=reader.own,
+        signed=reader.signed,
+        noted=noted,
+        findings=findings.kept,
+        unlisted=findings.count - len(findings.kept),
+    )
+
+
+def _open_note(seq: int, note: bytes, hints: Hints) -> Noted:
+    try:
+        return Noted(seq, note, open_checkpoint(note, [hints.log_key], hints.origin), hints.log_key)
+    except LedgerError:
+        return Noted(seq, note)
+
+
+def _fold(hashes: Sequence[bytes | None], start: int, sizes: Sequence[int]) -> dict[int, list[bytes] | None]:
+    """The subtrees of the stretch's beginnings."""
+    tree = Frontier()
+    nodes: dict[int, list[bytes] | None] = {}
+    known = hashes.index(None) if None in hashes else len(hashes)
+    for size in sizes:
+        if size - start > known:
+            nodes[size] = None
+            continue
+        tree.extend(hashes[tree.size : size - start])  # type: ignore[arg-type]  # none is None before `known`
+        nodes[size] = tree.nodes()
+    return nodes
+
+
+# ---- the entries' form
+
+
+class _Reader:
+    """Reads the entries of a stretch in order: form, place, time, submitter, signature."""
+
+    def __init__(self, hints: Hints, findings: Findings, visit: Visit | None) -> None:
+        self.first_time = self.last_time = ""
+        self.own: list[Own] = []
+        self.signed: list[Signed] = []
+        self._hints, self._findings, self._visit = hints, findings, visit
+        self._agent_keys = dict(hints.agent_keys)
+
+    def read(self, stored: Stored) -> None:
+        forms = self._hints.forms
+        for seq, data in enumerate(stored.entries, stored.start):
+            if data is None or not (forms or data.endswith(_OWN_END) or _SIGNED in data):
+                continue
+            try:
+                entry = parse_entry(data)
+            except LedgerError as error:
+                self._findings.add(Kind.ALTERED, f"entry {seq}", error.detail, seq)
+                continue
+            self._check(seq, entry)
+            if self._visit is not None and forms:
+                self._visit(seq, entry)
+
+    def _check(self, seq: int, entry: Entry) -> None:
+        if entry.seq != seq:
+            self._findings.add(Kind.ALTERED, f"entry {seq}", f"it says that it is entry {entry.seq}", seq)
+        if not self._findings.between(seq, seq + 1):  # an altered entry tells no time
+            self._check_time(seq, entry)
+        self._check_author(seq, entry)
+        if entry.signature is not None:
+            self.signed.append(self._check_signature(seq, entry, entry.signature))
+
+    def _check_time(self, seq: int, entry: Entry) -> None:
+        if entry.recorded_at < self.last_time:
+            self._findings.add(
+                Kind.ALTERED,
+                f"entry {seq}",
+                f"recorded at {entry.recorded_at}, and the one before it at {self.last_time}",
+                seq,
+            )
+        self.last_time = entry.recorded_at
+        self.first_time = self.first_time or entry.recorded_at
+
+    def _check_author(self, seq: int, entry: Entry) -> None:
+        record_type, ext = entry.members.get("type"), entry.members.get("ext", {})
+        if not isinstance(record_type, str) or not isinstance(ext, dict):
+            self._findings.add(
+                Kind.ALTERED, f"entry {seq}", "its record has no type, or an ext that is no object", seq
+            )
+            return
+        owns = entry.submitter == OWN_SUBMITTER
+        if owns != record_type.startswith(OWN_PREFIX) or (
+            not owns and any(key.startswith(OWN_PREFIX) for key in ext)
+        ):
+            self._findings.add(
+                Kind.ALTERED,
+                f"entry {seq}",
+                f"{entry.submitter} wrote {record_type}: `log.` is for the log itself, and nothing else is",
+                seq,
+            )
+        elif owns:
+            self.own.append(Own(seq, record_type, ext))
+            follow_agent_keys(self._agent_keys, self.own[-1])
+
+    def _check_signature(self, seq: int, entry: Entry, signature: tuple[str, str]) -> Signed:
+        key_id, raw = signature[0], parse_base64(signature[1])
+        public = self._agent_keys.get(key_id)
+        if public is not None and signature_holds(public, self._hints.origin, entry.record, raw):
+            return Signed(seq, key_id, public)
+        return Signed(seq, key_id, None, entry.record, raw)
+
+
+def signature_holds(public: bytes, origin: str, record: bytes, signature: bytes) -> bool:
+    """Whether an agent's signature over its record holds under a key."""
+    try:
+        verify(public, record_signing_input(origin, record), signature)
+    except LedgerError:
+        return False
+    return True
+
+
+def follow_agent_keys(keys: dict[str, bytes], own: Own) -> None:
+    """Change which agent keys are in force by one of the log's own records.
+
+    `log.access_granted` with `log.key_id` and `log.public_key` (base64) puts a key in force for the entries after it,
+    `log.access_revoked` takes it out of force.
+    """
+    key_id, public = own.ext.get("log.key_id"), own.ext.get("log.public_key")
+    if not isinstance(key_id, str):
+        return
+    if own.type == "log.access_revoked":
+        keys.pop(key_id, None)
+    elif own.type == "log.access_granted" and isinstance(public, str):
+        try:
+            keys[key_id] = parse_base64(public)
+        except ValueError:
+            keys.pop(key_id, None)
