@@ -217,6 +217,11 @@ class Sequencer:
             raise self._stop(
                 f"{error}; the file holds {size} entries, which is neither before nor after the commit"
             ) from error
+        try:
+            # It can be read, but after an fsync that failed that says nothing about the disk: the kernel may have dropped the write.
+            self.store.fold()
+        except LedgerError as unwritten:
+            raise self._stop(f"{error}; and then: {unwritten.detail}") from error
 
     def _advance(self, head: Head) -> None:
         try:

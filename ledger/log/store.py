@@ -91,6 +91,17 @@ class Store:
         if wal.exists() and wal.stat().st_size > WAL_CHECKPOINT_BYTES:
             self._writer.execute("CHECKPOINT")
 
+    def fold(self) -> None:
+        """Write everything into the file anew, and sync it.
+
+        Raises:
+            LedgerError: `storage-failed`.
+        """
+        try:
+            self._writer.execute("CHECKPOINT")
+        except duckdb.Error as error:
+            raise LedgerError(Code.STORAGE_FAILED, f"{self.path} cannot be written: {error}") from error
+
     def reopen(self) -> None:
         """Forget what is in memory and read the file anew: after a commit that was not clean.
 
