@@ -84,6 +84,14 @@ class Code(StrEnum):
     TOKEN_FILE = "token-file"  # noqa: S105 - the name of a problem
     TOKEN_EXISTS = "token-exists"  # noqa: S105 - the name of a problem
 
+    # queries: what the worker refuses, and what became of it
+    QUERY_REFUSED = "query-refused"
+    QUERY_FAILED = "query-failed"
+    QUERY_TIMEOUT = "query-timeout"
+    QUERY_KILLED = "query-killed"
+    QUERIES_BUSY = "queries-busy"
+    EVIDENCE_ALTERED = "evidence-altered"
+
 
 class LedgerError(Exception):
     """A refusal with a stable code.

@@ -1,0 +1,139 @@
+"""Rows on their way into the query worker: every byte is checked against the log's hashes before SQL may see it."""
+
+import json
+from hashlib import sha256
+from typing import Any
+
+import pyarrow as pa
+
+from ledger.core.checkpoint import open_checkpoint
+from ledger.core.entry import GENESIS_PREV, commitment
+from ledger.core.errors import Code, LedgerError
+from ledger.core.merkle import Frontier
+from ledger.core.note import parse_vkey
+
+CHECKED_CONTENT = pa.struct([("member", pa.string()), ("value", pa.string())])
+_PREV_START = len('{"prev":"')
+_PREV_END = _PREV_START + 64
+
+
+class Evidence:
+    """What was taken in so far: a Merkle frontier over it. Once something does not hold, nothing is answered any more."""
+
+    def __init__(self, vkey: str) -> None:
+        """An empty tree.
+
+        Args:
+            vkey: the log's verifier key. Its name is the origin.
+        """
+        self._key = parse_vkey(vkey)
+        self._frontier = Frontier()
+        self._prev = GENESIS_PREV
+        self.altered: LedgerError | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of entries taken in."""
+        return self._frontier.size
+
+    def take(self, batch: pa.RecordBatch) -> pa.Table:
+        """Check the next rows (`ROW_SCHEMA`): leaf hash, chain, each content's commitment.
+
+        Returns:
+            seq, hash, entry, contents without salts.
+
+        Raises:
+            LedgerError: `evidence-altered`, with the first place.
+        """
+        entries = batch.column("entry").cast(pa.binary()).to_pylist()
+        hashes = batch.column("hash").to_pylist()
+        self._check_chain(batch.column("seq").to_pylist(), entries, hashes)
+        contents = _checked_contents(self.size, entries, batch.column("contents"))
+        self._frontier.extend(hashes)
+        columns = [batch.column("seq"), batch.column("hash"), batch.column("entry"), contents]
+        return pa.Table.from_arrays(columns, names=["seq", "hash", "entry", "contents"])
+
+    def _check_chain(self, seqs: list[int], entries: list[bytes], hashes: list[bytes]) -> None:
+        prev = self._prev
+        for seq, (stored_seq, entry, stored) in enumerate(
+            zip(seqs, entries, hashes, strict=True), start=self.size
+        ):
+            if stored_seq != seq:
+                raise altered(f"entry {seq} is missing: the next stored one is {stored_seq}")
+            digest = sha256(b"\x00" + entry).digest()
+            if digest != stored:
+                raise altered(f"the bytes of entry {seq} do not have the hash that is stored with them")
+            if entry[_PREV_START:_PREV_END] != prev.hex().encode():
+                raise altered(f"entry {seq} does not follow entry {seq - 1}: its prev is another hash")
+            prev = digest
+        self._prev = prev
+
+    def check(self, note: bytes) -> bytes:
+        """Compare what was taken in with a signed checkpoint.
+
+        Returns:
+            The root, 32 bytes.
+
+        Raises:
+            LedgerError: `evidence-altered`; or why the note is not this log's checkpoint.
+        """
+        if self.altered is not None:
+            raise self.altered
+        checkpoint = open_checkpoint(note, [self._key], origin=self._key.name)
+        if checkpoint.size != self.size:
+            raise altered(f"the checkpoint covers {checkpoint.size} entries, but {self.size} are stored")
+        if checkpoint.root != self._frontier.root():
+            raise altered(
+                f"the {self.size} entries that are stored do not have the root their checkpoint signs"
+            )
+        return checkpoint.root
+
+
+def checked_persons(persons: pa.Table) -> pa.Table:
+    """Persons (`PERSON_SCHEMA`) as commitment and value, once each value is what its commitment says.
+
+    Raises:
+        LedgerError: `evidence-altered`.
+    """
+    rows = persons.to_pylist()
+    for row in rows:
+        if commitment(row["salt"], row["value"].encode()).hex() != row["commitment"]:
+            raise altered(f"a person first named by entry {row['seq']} is not who its commitment says")
+    return persons.select(["commitment", "value"])
+
+
+def altered(detail: str) -> LedgerError:
+    """The refusal to answer from bytes that the log does not sign."""
+    return LedgerError(
+        Code.EVIDENCE_ALTERED, f"{detail}. No query is answered from it; run `agent-ledger verify`"
+    )
+
+
+def _checked_contents(start: int, entries: list[bytes], contents: pa.ListArray) -> pa.ListArray:
+    """The contents without their salts, each compared with the commitment in its entry."""
+    flat = contents.flatten()
+    members = flat.field("member").to_pylist()
+    salts = flat.field("salt").to_pylist()
+    values = flat.field("value").cast(pa.binary()).to_pylist()
+    first = contents.offsets[0].as_py() if len(contents.offsets) else 0
+    offsets = [offset - first for offset in contents.offsets.to_pylist()]
+    for row, entry in enumerate(entries):
+        low, high = offsets[row], offsets[row + 1]
+        record = json.loads(entry)["record"] if low < high else {}
+        for at in range(low, high):
+            if _member(record, members[at]) != commitment(salts[at], values[at]).hex():
+                raise altered(
+                    f"the {members[at]} kept for entry {start + row} is not what its entry commits to"
+                )
+    checked = pa.StructArray.from_arrays(
+        [flat.field("member"), flat.field("value")], fields=list(CHECKED_CONTENT)
+    )
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), checked)
+
+
+def _member(record: dict[str, Any], path: str) -> Any:
+    """The value at `tool.arguments`, None where there is none."""
+    value: Any = record
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value

@@ -1,0 +1,253 @@
+"""Threats 33, 34 and 38, and what a query may count on."""
+
+import asyncio
+import csv
+import io
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from ledger.core.errors import Code, LedgerError
+from ledger.forensics import service as service_module
+from ledger.forensics.render import ARROW, CSV
+from ledger.log.log import Log
+from tests.forensics.conftest import Desk, action
+
+BOMBS = [
+    "SELECT length(repeat('x', 1000000000))",
+    "SELECT repeat('x', 1000000000)",
+    "SELECT count(*) FROM range(10000000) a, range(10000000) b",
+    "SELECT len(range(2000000000))",
+    "SELECT levenshtein(repeat('ab', 200000), repeat('ba', 200000))",
+    "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t) SELECT max(n) FROM t",
+    "SELECT list(repeat(i::VARCHAR, 1000)) FROM range(100000000) r(i)",
+    "SELECT count(DISTINCT hash(i)) FROM range(300000000) a(i)",
+]
+
+
+@pytest.fixture(scope="module")
+def hurried(log: Log) -> Iterator[Desk]:
+    opened = Desk(log, deadline_s=1, memory_bytes=200_000_000)
+    yield opened
+    opened.close()
+
+
+def test_a_query_sees_every_record_acknowledged_before_it_was_asked(desk: Desk):
+    for number in range(100, 120):
+        [appended] = desk.post(action(number, tool={"name": f"tool-{number}"}))
+        asked = desk.run("SELECT seq FROM records WHERE tool_name = $name", {"name": f"tool-{number}"})
+        assert json.loads(asked.body)["rows"] == [[appended.seq]]
+        assert asked.size >= appended.size
+
+
+def test_an_answer_names_the_checkpoint_it_stands_on(desk: Desk):
+    asked = desk.run("SELECT max(seq) + 1 FROM records")
+    answer = json.loads(asked.body)
+    assert answer["rows"] == [[asked.size]] == [[desk.log.head().size]]
+    assert (
+        (answer["size"], answer["root"])
+        == (asked.size, asked.root.hex())
+        == (asked.size, desk.log.head().root.hex())
+    )
+    assert answer["seconds"] > 0
+
+
+@pytest.mark.parametrize("sql", BOMBS)
+def test_a_bomb_is_stopped_and_the_next_query_is_answered(hurried: Desk, sql: str):
+    began = time.monotonic()
+    with pytest.raises(LedgerError) as refusal:
+        hurried.run(sql)
+    assert refusal.value.code in {Code.QUERY_TIMEOUT, Code.QUERY_KILLED, Code.QUERY_FAILED}
+    assert time.monotonic() - began < 5
+    assert hurried.ask("SELECT count(*) FROM records") == [[hurried.log.head().size]]
+
+
+def test_while_a_bomb_runs_records_are_still_committed(hurried: Desk):
+    async def both() -> tuple[LedgerError, list[float]]:
+        bomb = asyncio.create_task(hurried.service.run(BOMBS[2]))
+        await asyncio.sleep(0.2)
+        seconds = []
+        for number in range(200, 220):
+            began = time.monotonic()
+            await asyncio.to_thread(hurried.post, action(number))
+            seconds.append(time.monotonic() - began)
+        with pytest.raises(LedgerError) as refusal:
+            await bomb
+        return refusal.value, seconds
+
+    refusal, seconds = hurried.loop.run_until_complete(both())
+    assert refusal.code == Code.QUERY_TIMEOUT
+    assert sorted(seconds)[len(seconds) // 2] < 0.1
+
+
+def test_the_event_loop_is_free_while_a_query_runs(hurried: Desk):
+    async def ticks() -> int:
+        bomb = asyncio.create_task(hurried.service.run(BOMBS[2]))
+        count = 0
+        while not bomb.done():
+            await asyncio.sleep(0.01)
+            count += 1
+        with pytest.raises(LedgerError):
+            await bomb
+        return count
+
+    assert hurried.loop.run_until_complete(ticks()) > 30
+
+
+def test_too_many_waiting_queries_are_turned_away(desk: Desk):
+    async def crowd() -> list[object]:
+        many = [desk.service.run("SELECT 1") for _ in range(service_module.MAX_WAITING + 5)]
+        return await asyncio.gather(*many, return_exceptions=True)
+
+    answers = desk.loop.run_until_complete(crowd())
+    busy = [answer for answer in answers if isinstance(answer, LedgerError)]
+    assert [error.code for error in busy] == [Code.QUERIES_BUSY] * 5
+    assert desk.ask("SELECT 1") == [[1]]
+
+
+def test_rows_beyond_the_limit_are_cut_and_said_to_be(desk: Desk):
+    for media in (None, CSV, ARROW):
+        asked = desk.run("SELECT * FROM range(50)", limit=10, **({"media": media} if media else {}))
+        assert (asked.row_count, asked.truncated) == (10, True)
+        exact = desk.run("SELECT * FROM range(10)", limit=10, **({"media": media} if media else {}))
+        assert (exact.row_count, exact.truncated) == (10, False)
+    assert desk.ask("SELECT * FROM range(50) ORDER BY 1 DESC", limit=2) == [[49], [48]]
+
+
+def test_bytes_beyond_the_cap_are_cut_and_said_to_be(log: Log):
+    desk = Desk(log, max_bytes=10_000)
+    for media in (None, CSV, ARROW):
+        options = {"media": media} if media else {}
+        asked = desk.run("SELECT repeat('x', 100) FROM range(9000)", **options)
+        assert asked.truncated
+        assert 1 <= asked.row_count < 100 or media == ARROW
+        assert len(asked.body) < 12_000
+        with pytest.raises(LedgerError, match="one row"):
+            desk.run("SELECT repeat('x', 20000)", **options)
+    desk.close()
+
+
+def test_values_arrive_as_json_without_loss(desk: Desk):
+    [row] = desk.ask(
+        "SELECT TIMESTAMPTZ '2026-11-21 09:30:00.5+01', TIMESTAMP '2026-11-21 09:30:00', DATE '2026-11-21', 'ab'::BLOB, 9007199254740993,"
+        " 9007199254740991, -9007199254740993, 1.10, 1.5::DOUBLE, 'nan'::DOUBLE, true, NULL, 'é', 170141183460469231731687303715884105727,"
+        " [1, NULL], {'a': [TIMESTAMPTZ '2026-11-21 09:30:00Z'], 'b': 9007199254740993}, MAP {'k': 1}, '{\"a\": [1, 2.5]}'::JSON, sum(1),"
+        " TIMESTAMPTZ 'infinity', INTERVAL 1 DAY, uuid '00000000-0000-7000-8000-000000000000', TIME '09:30:00', '\\xFF'::BLOB"
+    )
+    assert row == [
+        "2026-11-21T08:30:00.500000Z", "2026-11-21T09:30:00", "2026-11-21", "6162", "9007199254740993",
+        9007199254740991, "-9007199254740993", "1.10", 1.5, "nan", True, None, "é", "170141183460469231731687303715884105727",
+        [1, None], {"a": ["2026-11-21T09:30:00Z"], "b": "9007199254740993"}, {"k": 1}, {"a": [1, 2.5]}, 1,
+        "infinity", row[20], "00000000-0000-7000-8000-000000000000", "09:30:00", "ff",
+    ]  # fmt: skip
+
+
+def test_parameters_are_values_and_never_sql(desk: Desk):
+    quote = "x'; DROP TABLE records; --"
+    assert desk.ask("SELECT $a, $b + 1, $c, $d IS NULL", {"a": quote, "b": 41, "c": True, "d": None}) == [
+        [quote, 42, True, True]
+    ]
+    with pytest.raises(LedgerError, match="mismatch"):
+        desk.run("SELECT 1", {"unused": 1})
+    with pytest.raises(LedgerError) as refusal:
+        desk.run("SELECT $a", {"a": [1]})  # type: ignore[dict-item]
+    assert (refusal.value.code, refusal.value.path) == (Code.QUERY_REFUSED, "a")
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "=cmd|' /C calc'!A0"])
+def test_a_csv_cell_that_a_spreadsheet_would_run_begins_with_an_apostrophe(desk: Desk, text: str):
+    asked = desk.run("SELECT $text AS a, [$text] AS b, -5 AS c, $text || 'x' AS d", {"text": text}, media=CSV)
+    rows = list(csv.reader(io.StringIO(asked.body.decode(), newline="")))
+    assert rows == [["a", "b", "c", "d"], [f"'{text}", json.dumps([text]), "-5", f"'{text}x"]]
+
+
+def test_a_csv_header_that_a_spreadsheet_would_run_begins_with_an_apostrophe(desk: Desk):
+    assert desk.run('SELECT 1 AS "=cmd"', media=CSV).body.startswith(b"'=cmd\r\n")
+
+
+def test_arrow_keeps_the_types(desk: Desk):
+    asked = desk.run("SELECT seq, recorded_at FROM records ORDER BY seq", media=ARROW)
+    table = pa.ipc.open_stream(asked.body).read_all()
+    assert table.schema.types == [pa.uint64(), pa.timestamp("us", tz="UTC")]
+    assert table.num_rows == asked.row_count == desk.log.head().size
+
+
+def test_an_error_of_sql_says_what_is_wrong_in_one_line(desk: Desk):
+    with pytest.raises(LedgerError) as refusal:
+        desk.run("SELECT tool_nam FROM records")
+    assert refusal.value.code == Code.QUERY_FAILED
+    assert "tool_nam" in refusal.value.detail
+    assert "\n" not in refusal.value.detail
+
+
+def test_a_person_is_named_in_the_columns_and_salts_are_not_there(desk: Desk):
+    desk.post(action(300, request={"user": "alice@example.com", "text": "hello"}))
+    assert desk.ask(
+        "SELECT request_user, request_text, length(request_user_commitment) FROM records WHERE id = 'rec-00300'"
+    ) == [["alice@example.com", '"hello"', 64]]
+    columns = desk.ask("SELECT column_name FROM duckdb_columns() WHERE NOT internal")
+    assert not [name for [name] in columns if "salt" in name]
+
+
+# What is done to the stored rows by hand → what no query may be answered from.
+ALTERATIONS = {
+    "a byte of an entry": "UPDATE entries SET entry = replace(entry, 'tool-1', 'tool-2') WHERE seq = 2",
+    "an entry and its hash": (
+        "UPDATE entries SET entry = replace(entry, 'tool-1', 'tool-2'), hash = unhex(sha256(chr(0) || replace(entry, 'tool-1', 'tool-2')))"
+        " WHERE seq = 2"
+    ),
+    "a hash": "UPDATE entries SET hash = unhex(repeat('ab', 32)) WHERE seq = 2",
+    "a content": "UPDATE entries SET contents = list_transform(contents, lambda c: struct_update(c, value := '\"other\"')) WHERE seq = 2",
+    "a content's member": (
+        "UPDATE entries SET contents = list_transform(contents, lambda c: struct_update(c, member := 'outcome.result')) WHERE seq = 2"
+    ),
+    "a salt": "UPDATE entries SET contents = list_transform(contents, lambda c: struct_update(c, salt := '0123456789abcdef'::BLOB)) WHERE seq = 2",
+    "a person": "UPDATE persons SET value = '\"mallory\"'",
+    "a swap": "UPDATE entries SET seq = CASE seq WHEN 2 THEN 3 WHEN 3 THEN 2 ELSE seq END",
+    "a gap": "UPDATE entries SET seq = seq + 1 WHERE seq >= 2",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", ALTERATIONS)
+def test_altered_evidence_is_refused_not_queried(new_log: Callable[[], Path], what: str):
+    folder = new_log()
+    log = Log.open(folder)
+    desk = Desk(log)
+    desk.post(
+        *[
+            action(n, tool={"name": f"tool-{n}", "arguments": {"n": n}}, request={"user": "bob"})
+            for n in range(5)
+        ]
+    )
+    assert desk.ask("SELECT count(*) FROM records") == [[6]]
+    desk.close()
+    log._store._writer.execute(ALTERATIONS[what])  # as an operator would, under the ledger's feet
+    desk = Desk(log)
+    for _ in range(2):
+        with pytest.raises(LedgerError) as refusal:
+            desk.run("SELECT count(*) FROM records")
+        assert refusal.value.code == Code.EVIDENCE_ALTERED
+        assert "agent-ledger verify" in refusal.value.detail
+    desk.close()
+    log.close()
+
+
+def test_a_checkpoint_that_the_logs_key_did_not_sign_is_not_answered_for(new_log: Callable[[], Path]):
+    log = Log.open(new_log())
+    desk = Desk(log)
+    desk.post(action(1))
+    head = log.head()
+    log._written.head = head._replace(note=head.note.replace(b"\n2\n", b"\n1\n"), size=1)
+    with pytest.raises(LedgerError) as refusal:
+        desk.run("SELECT 1")
+    assert refusal.value.code in {Code.INVALID_SIGNATURE, Code.UNKNOWN_SIGNER, Code.EVIDENCE_ALTERED}
+    desk.close()
+    log.close()
+
+
+def test_the_writers_database_is_a_file_that_the_worker_never_had(desk: Desk):
+    assert desk.ask("SELECT path FROM duckdb_databases() WHERE path IS NOT NULL") == []
