@@ -117,6 +117,7 @@ class Log:
         """Finish what is queued, fold the WAL in, let the folder go."""
         self._sequencer.close()
         self._store.close()
+        self._anchor.close()
         self._lock.release()
 
     @property
@@ -229,6 +230,14 @@ class Log:
     def anchored(self) -> str:
         """Where the newest checkpoint also stands, outside the data folder."""
         return str(self._anchor.path)
+
+    def anchored_size(self) -> int:
+        """The size that the head anchor vouches for."""
+        return self._anchor.size
+
+    def erased(self, seq: int) -> bool:
+        """Whether the log says that something of this entry was erased."""
+        return self._store.erased(seq)
 
     def status(self) -> dict[str, Any]:
         """Numbers for metrics and readiness."""

@@ -63,7 +63,7 @@ def recover(
     written = Written.load(store, tree, Head(size, checkpoint.root, note, parse_entry(newest).recorded_at))
     store.checkpoint_if_long()
     try:
-        anchor.advance(note)
+        anchor.advance(note, size)
     except OSError as error:
         raise LedgerError(
             Code.STORAGE_FAILED, f"the head anchor {anchor.path} cannot be written: {error}"

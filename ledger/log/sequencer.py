@@ -27,6 +27,9 @@ QUEUE_BYTES = 64 * 1024 * 1024
 BATCH_RECORDS = 2_000
 BATCH_BYTES = 8 * 1024 * 1024
 RETRY_AFTER_S = 1
+GATHER_S = 0.003
+GATHER_STEP_S = 0.0002
+GATHER_BYTES = 64 * 1024
 
 Answer = Callable[[list[Appended | LedgerError]], None]
 
@@ -73,6 +76,7 @@ class Sequencer:
         self._gate = threading.Lock()
         self._closing = False
         self._carried: Submission | None = None
+        self._expected = 1
         self._thread = threading.Thread(target=self._run, name="sequencer", daemon=True)
         self._thread.start()
 
@@ -122,6 +126,22 @@ class Sequencer:
         self._carried = None
         if first is None:
             return [], True
+        self._gather(first)
+        group, last = self._drained(first)
+        self._expected = max(len(group), self._expected - 1)
+        return group, last
+
+    def _gather(self, first: Submission) -> None:
+        """Where many clients wait for their answers, give those just answered a moment to send the next: a group costs
+        nearly the same whatever its length (benchmarks, "single records"). A client that is alone never waits.
+        """
+        if first.size_bytes > GATHER_BYTES:
+            return
+        until = time.perf_counter() + GATHER_S
+        while self._queue.qsize() + 1 < self._expected and time.perf_counter() < until:
+            time.sleep(GATHER_STEP_S)
+
+    def _drained(self, first: Submission) -> tuple[list[Submission], bool]:
         group, records, size_bytes = [first], len(first.items), first.size_bytes
         while True:
             try:
@@ -225,7 +245,7 @@ class Sequencer:
 
     def _advance(self, head: Head) -> None:
         try:
-            self._anchor.advance(head.note)
+            self._anchor.advance(head.note, head.size)
         except OSError as error:
             raise self._stop(f"the head anchor {self._anchor.path} cannot be written: {error}") from error
 

@@ -1,6 +1,8 @@
 """Finds the project's `schemas/` and `queries/` in a checkout and in an installed wheel alike."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -18,6 +20,12 @@ def schema_path(name: str) -> Path:
 def schema_text(name: str) -> str:
     """Text of one file of `schemas/`, for example `tables.sql`."""
     return schema_path(name).read_text(encoding="utf-8")
+
+
+def schema_json(name: str) -> dict[str, Any]:
+    """One JSON file of `schemas/`, parsed."""
+    parsed: dict[str, Any] = json.loads(schema_text(name))
+    return parsed
 
 
 def query_files() -> list[Path]:

@@ -6,13 +6,9 @@ whatever OpenTelemetry does with them happens on a thread of its own.
 
 import threading
 from collections import Counter
-from pathlib import Path
 from typing import Any, Protocol
 
 from ledger import __version__
-from ledger.core.checkpoint import parse_checkpoint
-from ledger.core.errors import LedgerError
-from ledger.core.note import parse_note
 from ledger.telemetry.numbers import (
     BATCH_RECORDS_BOUNDS,
     COMMIT_SECONDS_BOUNDS,
@@ -35,8 +31,8 @@ class Watched(Protocol):
     def status(self) -> dict[str, Any]:
         """`queue_bytes`, `queue_limit_bytes`, `size`, `held_clock`, `stopped`."""
 
-    def anchored(self) -> str:
-        """The path of the head anchor."""
+    def anchored_size(self) -> int:
+        """The size that the head anchor outside the data folder vouches for."""
 
 
 class Exporter(Protocol):
@@ -112,7 +108,7 @@ class Telemetry:
             "queue_bytes": status["queue_bytes"],
             "queue_limit_bytes": status["queue_limit_bytes"],
             "size": status["size"],
-            "anchored_size": anchored_size(Path(self._log.anchored())),
+            "anchored_size": self._log.anchored_size(),
             "writable": int(status["stopped"] is None),
         }
 
@@ -159,11 +155,3 @@ _GAUGES = {
     "writable": "1 while the log takes records, 0 when it has stopped and needs a restart.",
 }
 _HELD_CLOCK = "Group commits whose clock had stepped back and was held."
-
-
-def anchored_size(path: Path) -> int:
-    """The size the head anchor states; 0 where there is none to read. The signature is checked when a log is opened, not here."""
-    try:
-        return parse_checkpoint(parse_note(path.read_bytes()).text).size
-    except (OSError, LedgerError):
-        return 0

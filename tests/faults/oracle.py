@@ -9,7 +9,7 @@ from ledger.core.checkpoint import open_checkpoint
 from ledger.core.entry import GENESIS_PREV, parse_entry
 from ledger.core.merkle import leaf_hash, root_of
 from ledger.core.note import parse_vkey
-from ledger.log.anchor import default_anchor
+from ledger.log.anchor import HeadAnchor, default_anchor
 from ledger.log.log import Log
 
 ORIGIN = "ledger.example/faults"
@@ -45,7 +45,7 @@ def check(data: Path, acknowledged: Mapping[str, tuple[int, str]]) -> dict[str, 
     hashes = [leaf_hash(entry) for entry in entries]
     assert len(entries) == head.size
     assert open_checkpoint(head.note, [key], ORIGIN).root == root_of(hashes) == head.root
-    assert default_anchor(data).read_bytes() == head.note
+    assert HeadAnchor(default_anchor(data)).read() == head.note
     places: Counter[str] = Counter()
     found = {}
     for seq, data_ in enumerate(entries):

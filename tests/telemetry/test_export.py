@@ -50,7 +50,7 @@ def collector():
 def test_a_collector_gets_commits_and_numbers_and_the_global_providers_stay_untouched(collector, tmp_path):
     globals_before = trace.get_tracer_provider(), metrics.get_meter_provider()
     telemetry = Telemetry(endpoint=collector.url)
-    telemetry.observe(Log(tmp_path / "none", queue_bytes=12))
+    telemetry.observe(Log(0, queue_bytes=12))
     telemetry.committed(3, 0.25, 10)
     telemetry.refused("queue-full")
     telemetry.close()
