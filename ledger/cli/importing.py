@@ -63,7 +63,7 @@ def _records(files: list[Path], bar: Progress, task: TaskID) -> Iterator[bytes]:
                 except LedgerError as error:
                     raise CommandError(f"{path}, line {number}: {error.detail}") from None
                 bar.update(task, completed=before + stream.tell())
-            before += stream.tell()
+        before += path.stat().st_size
 
 
 def _lines(stream: BinaryIO, path: Path) -> Iterator[bytes]:

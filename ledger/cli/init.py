@@ -1,8 +1,8 @@
 """`agent-ledger init`."""
 
-import getpass
 import platform
 import re
+import secrets
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +16,7 @@ from ledger.log.log import Log
 Origin = Annotated[
     str | None,
     typer.Option(
-        "--origin", help="The log's name, for ever: a host and a path (default: this machine and user)."
+        "--origin", help="The log's name, for ever: a host and a path (default: this machine and a number)."
     ),
 ]
 HeadAnchor = Annotated[
@@ -53,6 +53,6 @@ def init(
 
 
 def default_origin() -> str:
-    """A name for a log that was given none: this machine and user, as an origin may be spelled."""
-    parts = (platform.node() or "localhost", getpass.getuser())
-    return "/".join(re.sub(r"[^A-Za-z0-9._-]", "-", part) for part in parts)
+    """A name for a log that was given none: this machine, and eight hex digits so that no two logs share it."""
+    host = re.sub(r"[^A-Za-z0-9.-]", "-", platform.node()) or "localhost"
+    return f"{host}/{secrets.token_hex(4)}"

@@ -39,6 +39,7 @@ class Posted:
             self.existing += 1
         else:
             self.appended += 1
+        self.size = max(self.size, result.get("size", 0))
 
     def summary(self) -> dict[str, int]:
         """The counts, as data."""

@@ -112,7 +112,7 @@ def _typed(question: dict[str, Any], texts: list[str]) -> dict[str, Any]:
 
 
 def _as_type(name: str, value: Any, declared: str) -> Any:
-    if not isinstance(value, str) or declared not in {"integer", "number", "boolean"}:
+    if not isinstance(value, str) or declared not in {"integer", "boolean"}:
         return value
     try:
         return json.loads(value)
