@@ -91,6 +91,7 @@ class Code(StrEnum):
     QUERY_KILLED = "query-killed"
     QUERIES_BUSY = "queries-busy"
     EVIDENCE_ALTERED = "evidence-altered"
+    INVALID_QUERY_FILE = "invalid-query-file"
 
 
 class LedgerError(Exception):
