@@ -5,7 +5,7 @@ A stretch begins at a multiple of STRETCH_ENTRIES, so its subtrees are subtrees 
 link to the entry before) is assumed from hints and reported, and the joiner settles it. Wrong hints cost time, never truth.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from ledger.core.canonical import JsonValue
@@ -23,8 +23,9 @@ STRETCH_ENTRIES = 2048
 OWN_SUBMITTER = "log"
 OWN_PREFIX = "log."
 
-_OWN_END = b'"submitter":"log","v":1}'
-_SIGNED = b'"},"submitter":"'
+_SUBMITTER = b',"submitter":"'
+_BRACE = ord("}")
+_OWN_END = _SUBMITTER + b'log","v":1}'
 
 Visit = Callable[[int, Entry], None]
 
@@ -185,9 +186,11 @@ class _Reader:
         self._agent_keys = dict(hints.agent_keys)
 
     def read(self, stored: Stored) -> None:
-        forms = self._hints.forms
-        for seq, data in enumerate(stored.entries, stored.start):
-            if data is None or not (forms or data.endswith(_OWN_END) or _SIGNED in data):
+        numbered: Iterable[tuple[int, bytes | None]] = enumerate(stored.entries, stored.start)
+        if not self._hints.forms:
+            numbered = _telling(numbered)
+        for seq, data in numbered:
+            if data is None:
                 continue
             try:
                 entry = parse_entry(data)
@@ -195,7 +198,7 @@ class _Reader:
                 self._findings.add(Kind.ALTERED, f"entry {seq}", error.detail, seq)
                 continue
             self._check(seq, entry)
-            if self._visit is not None and forms:
+            if self._visit is not None:
                 self._visit(seq, entry)
 
     def _check(self, seq: int, entry: Entry) -> None:
@@ -245,6 +248,18 @@ class _Reader:
         if public is not None and signature_holds(public, self._hints.origin, entry.record, raw):
             return Signed(seq, key_id, public)
         return Signed(seq, key_id, None, entry.record, raw)
+
+
+def _telling(numbered: Iterable[tuple[int, bytes | None]]) -> list[tuple[int, bytes | None]]:
+    """The entries that must be read even where forms are not checked: the log's own, and those with a signature.
+
+    Submitter and version end an entry, and a signature, an object, would stand right before them.
+    """
+    return [
+        (seq, data)
+        for seq, data in numbered
+        if data and (data[data.rfind(_SUBMITTER) - 1] == _BRACE or data.endswith(_OWN_END))
+    ]
 
 
 def signature_holds(public: bytes, origin: str, record: bytes, signature: bytes) -> bool:
