@@ -169,9 +169,13 @@ class Verifier:
         self._leaf_hashes.update(outcome.leaves)
         self._grow(outcome)
 
-    def skip(self, to: int) -> None:
-        """Nothing is stored from here to before `to`."""
-        name_gap(self.size, to - self.size, self.findings)
+    def skip(self, to: int, *, unreadable: str | None = None) -> None:
+        """Nothing is stored from the end of what was joined to before `to`, or it cannot be read, and why."""
+        if unreadable is None:
+            name_gap(self.size, to - self.size, self.findings)
+        else:
+            where = f"entries {self.size} to {to - 1}"
+            self.findings.add(Kind.UNVERIFIABLE, where, f"they cannot be read: {unreadable}", self.size)
         self.size, self._tree, self._last_hash, self._linked = to, None, None, False
 
     def _link(self, outcome: Outcome) -> None:

@@ -1,0 +1,265 @@
+"""Reads a stopped log's database as an outsider: read-only, nothing trusted, nothing changed.
+
+DuckDB opens a file READ_ONLY with its WAL replayed in memory alone. Several processes may do so at once, but not beside a writer. A WAL
+that lost its tail opens without an error: only what is kept outside shows that, which is why a verification asks for it.
+"""
+
+import contextlib
+import fcntl
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import duckdb
+import pyarrow as pa
+
+from ledger.core.chain import Stored
+from ledger.core.checkpoint import parse_checkpoint
+from ledger.core.errors import Code, LedgerError
+from ledger.core.note import parse_note
+from ledger.core.report import Findings, Kind
+from ledger.core.stretch import STRETCH_ENTRIES
+from ledger.log.beside import Content, Row, StoredPerson
+from ledger.log.schema import PERSON_SCHEMA, ROW_SCHEMA
+
+CANDIDATES = 100
+_CONFIG: dict[str, str | int | float | list[str]] = {
+    "threads": 1,
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "enable_external_access": False,
+}
+_ROWS = "SELECT seq, hash, id, entry, contents, checkpoint FROM entries WHERE seq >= ? AND seq < ? ORDER BY seq, rowid"
+_PERSONS = 'SELECT seq, commitment, salt, "value", source FROM persons WHERE seq >= ? AND seq < ? ORDER BY seq, rowid'
+_EXPECTED = {"entries": set(ROW_SCHEMA.names), "persons": set(PERSON_SCHEMA.names)}
+
+
+class Stretch(NamedTuple):
+    """A stretch as it is stored: for core, and what stands beside it."""
+
+    stored: Stored
+    rows: dict[int, Row]
+    persons: list[StoredPerson]
+
+
+class UnreadableError(Exception):
+    """DuckDB could not read what is there: the place, and its words."""
+
+
+class ReadOnly:
+    """A database opened by somebody who believes nothing of it."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file at `path` without changing it.
+
+        Raises:
+            UnreadableError: DuckDB cannot open it.
+        """
+        try:
+            self._connection = duckdb.connect(str(path), read_only=True, config=dict(_CONFIG))
+        except (duckdb.Error, RuntimeError, MemoryError) as error:
+            raise UnreadableError(str(error)) from error
+
+    def close(self) -> None:
+        """Let the file go."""
+        with contextlib.suppress(duckdb.Error):
+            self._connection.close()
+
+    def check_shape(self, findings: Findings) -> bool:
+        """Whether the tables have the columns that can be verified; reports those that no verification knows."""
+        rows = self._read("SELECT table_name, column_name FROM information_schema.columns ORDER BY ALL")
+        found: dict[str, set[str]] = {}
+        for table, column in rows:
+            found.setdefault(table, set()).add(column)
+        for table, columns in found.items():
+            for column in sorted(columns - _EXPECTED.get(table, set())):
+                findings.add(Kind.ALTERED, f"{table}.{column}", "it is stored, and the log does not cover it")
+        lost = [f"{t}.{c}" for t, names in _EXPECTED.items() for c in sorted(names - found.get(t, set()))]
+        for name in lost:
+            findings.add(
+                Kind.UNVERIFIABLE, name, "the column is gone, so nothing that depends on it can be read", 0
+            )
+        return not lost
+
+    def end(self, findings: Findings) -> int:
+        """Where the log ends; rows beyond are reported.
+
+        The rows need not be dense: then the newest row whose checkpoint is of its own size tells, and the rows that follow it
+        without a gap.
+        """
+        self._check_placed("entries", findings)
+        ((distinct, highest),) = self._read("SELECT count(DISTINCT seq), max(seq) FROM entries")
+        if not distinct or highest == distinct - 1:
+            return int(distinct)
+        end = self._newest_noted(distinct)
+        rest = [
+            row[0] for row in self._read("SELECT DISTINCT seq FROM entries WHERE seq >= ? ORDER BY seq", end)
+        ]
+        strays = []
+        for seq in rest:
+            if seq == end:
+                end += 1
+            else:
+                strays.append(seq)
+        for seq in strays:
+            where, detail = f"entries.seq {seq}", f"a row stands there, and the log ends at {end}"
+            findings.add(Kind.ALTERED, where, detail, end)
+        return end
+
+    def _check_placed(self, table: str, findings: Findings) -> None:
+        ((count,),) = self._read(f"SELECT count(*) FROM {table} WHERE seq IS NULL")
+        if count:
+            findings.add(Kind.ALTERED, f"{table}.seq", f"{count} rows have none: the log does not cover them")
+
+    def _newest_noted(self, distinct: int) -> int:
+        sql = f"SELECT seq, checkpoint FROM entries WHERE checkpoint IS NOT NULL ORDER BY seq DESC LIMIT {CANDIDATES}"
+        for seq, note in self._read(sql):
+            try:
+                size = parse_checkpoint(parse_note(note.encode()).text).size
+            except LedgerError:
+                size = distinct
+            if size == seq + 1:
+                return int(size)
+        return 0
+
+    def stretches(self, end: int) -> list[int]:
+        """The seqs at which stretches begin that hold anything."""
+        sql = f"SELECT DISTINCT (seq // {STRETCH_ENTRIES})::UBIGINT FROM entries WHERE seq < ? ORDER BY 1"
+        return [row[0] * STRETCH_ENTRIES for row in self._read(sql, end)]
+
+    def introduced(self, findings: Findings) -> dict[str, int]:
+        """Of every person stored: commitment → the entry that introduced it."""
+        persons: dict[str, int] = {}
+        self._check_placed("persons", findings)
+        for digest, seq in self._read(
+            "SELECT commitment, seq FROM persons WHERE seq IS NOT NULL ORDER BY seq, rowid"
+        ):
+            if digest in persons:
+                findings.add(Kind.ALTERED, f"persons of entry {seq}", "a person is stored twice", seq)
+            persons.setdefault(digest, seq)
+        return persons
+
+    def strangers(self, end: int, findings: Findings) -> None:
+        """Report persons that are said to come from entries the log does not have."""
+        for (seq,) in self._read("SELECT seq FROM persons WHERE seq >= ? ORDER BY seq", end):
+            findings.add(
+                Kind.ALTERED, f"persons.seq {seq}", f"a person is stored for it, and the log ends at {end}"
+            )
+
+    def stretch(self, start: int, end: int, findings: Findings) -> Stretch:
+        """The rows [start, end), two more to look ahead, and the persons introduced by them.
+
+        Raises:
+            UnreadableError: DuckDB cannot read them.
+        """
+        stop = min(start + STRETCH_ENTRIES, end)
+        table = self._arrow(_ROWS, start, min(stop + 2, end))
+        people = self._arrow(_PERSONS, start, stop).to_pylist()
+        return as_stretch(start, stop, table, [as_person(row) for row in people], findings)
+
+    def entry(self, seq: int) -> bytes | None:
+        """The bytes of one entry."""
+        rows = self._read("SELECT entry FROM entries WHERE seq = ? ORDER BY rowid LIMIT 1", seq)
+        return rows[0][0].encode() if rows and rows[0][0] is not None else None
+
+    def _read(self, sql: str, *parameters: object) -> list[Any]:
+        try:
+            return self._connection.execute(sql, list(parameters)).fetchall()
+        except (duckdb.Error, RuntimeError, MemoryError, UnicodeDecodeError) as error:
+            raise UnreadableError(str(error)) from error
+
+    def _arrow(self, sql: str, *parameters: object) -> pa.Table:
+        try:
+            return self._connection.sql(sql, params=list(parameters)).to_arrow_table()
+        except (duckdb.Error, RuntimeError, MemoryError, pa.ArrowException) as error:
+            raise UnreadableError(str(error)) from error
+
+
+def as_person(row: dict[str, Any]) -> StoredPerson:
+    """One row of `persons`."""
+    # Somebody may have dropped NOT NULL: nothing of a NULL matches a commitment.
+    value = (row["value"] or "").encode()
+    return StoredPerson(row["seq"], row["commitment"] or "", row["salt"] or b"", value, row["source"] or "")
+
+
+def as_stretch(
+    start: int, stop: int, table: pa.Table, persons: list[StoredPerson], findings: Findings
+) -> Stretch:
+    """Rows in order of seq as a stretch [start, stop); what comes after it is looked ahead to."""
+    seqs = table.column("seq").to_pylist()
+    entries = _bytes(table.column("entry"))
+    hashes = table.column("hash").to_pylist()
+    ids = table.column("id").to_pylist()
+    notes = table.column("checkpoint").to_pylist()
+    contents = list(_contents(table.column("contents").combine_chunks()))
+    if seqs[: stop - start] == list(range(start, stop)) and len(seqs) <= stop - start + 2:
+        chosen = list(range(len(seqs)))
+    else:
+        chosen = _choose(seqs, entries, findings)
+    place = {seqs[i]: i for i in chosen}
+    order = [place.get(seq) for seq in range(start, stop)]
+    following: list[bytes] = []
+    while (i := place.get(stop + len(following))) is not None:
+        following.append(entries[i])
+    stored = Stored(
+        start,
+        [None if i is None else entries[i] for i in order],
+        [None if i is None else hashes[i] for i in order],
+        {seqs[i]: notes[i].encode() for i in order if i is not None and notes[i] is not None},
+        following,
+    )
+    rows = {seqs[i]: Row(ids[i], contents[i], notes[i] is not None) for i in order if i is not None}
+    return Stretch(stored, rows, persons)
+
+
+def _choose(seqs: list[int], entries: list[bytes], findings: Findings) -> list[int]:
+    """One row for each seq: of several the one that the next entry names, or else the first. The others are reported."""
+    rows: dict[int, list[int]] = {}
+    for i, seq in enumerate(seqs):
+        rows.setdefault(seq, []).append(i)
+    chosen = []
+    for seq, several in rows.items():
+        best = several[0]
+        if len(several) > 1:
+            after = [entries[i] for i in rows.get(seq + 1, [])]
+            named = [
+                i
+                for i in several
+                if any(sha256(b"\x00" + entries[i]).hexdigest().encode() in e for e in after)
+            ]
+            best = (named or several)[0]
+            detail = f"{len(several)} rows have this seq, and the log covers one of them"
+            findings.add(Kind.ALTERED, f"entries.seq {seq}", detail, seq)
+        chosen.append(best)
+    return chosen
+
+
+def _bytes(column: pa.ChunkedArray) -> list[bytes]:
+    return column.cast(pa.binary()).to_pylist()  # type: ignore[no-any-return]
+
+
+def _contents(array: pa.ListArray) -> Iterator[list[Content]]:
+    """The contents of each row. By column, because Arrow makes a dict of each struct."""
+    flat = array.values
+    members = flat.field("member").to_pylist()
+    salts = flat.field("salt").to_pylist()
+    values = flat.field("value").cast(pa.binary()).to_pylist()
+    for start, end in zip(array.offsets[:-1].to_pylist(), array.offsets[1:].to_pylist(), strict=True):
+        yield list(zip(members[start:end], salts[start:end], values[start:end], strict=True))
+
+
+def refuse_running(data: Path) -> None:
+    """A folder whose writer runs cannot be read by anybody else.
+
+    Raises:
+        LedgerError: `locked`.
+    """
+    try:
+        with (data / "lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return
+    except OSError:
+        detail = f"{data} is in use by a running ledger: stop it, or verify it by its URL"
+        raise LedgerError(Code.LOCKED, detail) from None
