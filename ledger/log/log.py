@@ -279,6 +279,7 @@ def _write_genesis(data: Path, signer: NoteSigner, anchor: HeadAnchor) -> None:
     finally:
         sequencer.close()
         store.close()
+        anchor.close()
     building.rename(data / DATABASE)
     sync_folder(data)
     sync_folder(data.parent)
