@@ -10,6 +10,7 @@ from ledger.core.entry import GENESIS_PREV, parse_entry
 from ledger.core.merkle import leaf_hash, root_of
 from ledger.core.note import parse_vkey
 from ledger.log.anchor import HeadAnchor, default_anchor
+from ledger.log.fsck import verify_folder
 from ledger.log.log import Log
 
 ORIGIN = "ledger.example/faults"
@@ -27,7 +28,7 @@ def record(name: str, text: str = "please do it") -> dict[str, Any]:
 
 
 def check(data: Path, acknowledged: Mapping[str, tuple[int, str]]) -> dict[str, int]:
-    """Open the log as a start does and read all of it: whole, chained, signed, anchored, and with all that was acknowledged.
+    """Verify the log as it was left, open it as a start does and read all of it: whole, chained, signed, anchored, and with all that was acknowledged.
 
     Args:
         data: the folder; nobody else has it open.
@@ -36,6 +37,8 @@ def check(data: Path, acknowledged: Mapping[str, tuple[int, str]]) -> dict[str, 
     Returns:
         id → seq of everything that was submitted to it.
     """
+    report = verify_folder(data)
+    assert (report.findings, report.verdict) == ((), "consistent with itself, not anchored")
     log = Log.open(data, origin=ORIGIN)
     try:
         head, key = log.head(), parse_vkey(log.vkey)
