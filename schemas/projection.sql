@@ -95,7 +95,7 @@ SELECT
     x[76] AS approval_approver_commitment,
     x[77] AS approval_shown_commitment,
     x[78] AS outcome_result_commitment,
-    list_filter([CASE WHEN coalesce(x[79], '{}') = '{}' AND x[84] IS NULL THEN 'request' END, CASE WHEN coalesce(x[80], '{}') = '{}' AND x[85] IS NULL THEN 'decision' END, CASE WHEN coalesce(x[81], '{}') = '{}' AND x[86] IS NULL THEN 'tool' END, CASE WHEN coalesce(x[82], '{}') = '{}' AND x[87] IS NULL THEN 'identity' END, CASE WHEN coalesce(x[83], '{}') = '{}' AND x[88] IS NULL THEN 'resource' END], lambda f: f IS NOT NULL) AS facets_missing
+    CASE WHEN (x[1] = 'action' OR starts_with(x[1], 'action.')) THEN list_filter([CASE WHEN coalesce(x[79], '{}') = '{}' AND x[84] IS NULL THEN 'request' END, CASE WHEN coalesce(x[80], '{}') = '{}' AND x[85] IS NULL THEN 'decision' END, CASE WHEN coalesce(x[81], '{}') = '{}' AND x[86] IS NULL THEN 'tool' END, CASE WHEN coalesce(x[82], '{}') = '{}' AND x[87] IS NULL THEN 'identity' END, CASE WHEN coalesce(x[83], '{}') = '{}' AND x[88] IS NULL THEN 'resource' END], lambda f: f IS NOT NULL) ELSE [] END AS facets_missing
 FROM (
     SELECT *,
         json_extract_string(entry, [

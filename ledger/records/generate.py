@@ -67,7 +67,12 @@ def projection_sql() -> str:
         f" AND x[{place[f'$.record.absent.{facet}']}] IS NULL THEN '{facet}' END"
         for facet in FACETS
     )
-    columns.append(f"list_filter([{missing}], lambda f: f IS NOT NULL) AS facets_missing")
+    is_action = (
+        f"(x[{place['$.record.type']}] = 'action' OR starts_with(x[{place['$.record.type']}], 'action.'))"
+    )
+    columns.append(
+        f"CASE WHEN {is_action} THEN list_filter([{missing}], lambda f: f IS NOT NULL) ELSE [] END AS facets_missing"
+    )
     joins = "\n".join(
         f"LEFT JOIN persons {_person(m)} ON {_person(m)}.commitment = x[{place[f'$.record.{m.path}']}]"
         for m in persons

@@ -38,6 +38,10 @@ class Watched(Protocol):
 class Exporter(Protocol):
     """Who takes the numbers elsewhere: `ledger.telemetry.export.OtlpExporter`."""
 
+    @property
+    def tracer(self) -> Any:
+        """Makes the ledger's own spans (an OpenTelemetry `Tracer`)."""
+
     def committed(self, records: int, seconds: float, size: int) -> None:
         """A group of records became durable."""
 

@@ -1,0 +1,119 @@
+"""The HTTP service, put together. Thin: no decision lives here."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from ledger import __version__
+from ledger.api import entries, health, queries, records, tiles, verification
+from ledger.api.answers import Answers
+from ledger.api.bodies import Bodies
+from ledger.api.documented import with_submission_schema
+from ledger.api.problems import problem, problem_response
+from ledger.api.service import Service, allow
+from ledger.api.verification import Jobs
+from ledger.core.errors import Code, LedgerError
+from ledger.trust.tokens import Operation
+
+_BY_STATUS: Final = {
+    404: Code.NOT_FOUND,
+    405: Code.METHOD_NOT_ALLOWED,
+    406: Code.NOT_ACCEPTABLE,
+    413: Code.BODY_TOO_LARGE,
+}
+_ROOMS: Final = (records, entries, tiles, verification, queries, health)
+logger = logging.getLogger(__name__)
+
+
+def create_app(service: Service) -> FastAPI:
+    """The ASGI application over an open log. It owns nothing: whoever opened the log closes it."""
+    app = FastAPI(
+        title="Agent Ledger",
+        version=__version__,
+        description="An append-only, signed audit ledger for the actions of AI agents.",
+        openapi_url=None,  # served below, behind a token like everything else
+        docs_url=None,  # its page loads scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=_lifespan,
+    )
+    app.state.service = service
+    for room in _ROOMS:
+        app.router.routes.extend(
+            room.router.routes
+        )  # flat: `include_router` keeps a tree that each request walks
+    _add_openapi(app)
+    app.add_exception_handler(LedgerError, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _broken)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    service: Service = app.state.service
+    app.state.bodies = Bodies()
+    app.state.answers = Answers(service.log, asyncio.get_running_loop())
+    app.state.jobs = Jobs()
+    yield
+    await app.state.jobs.close()
+    await service.queries.close()
+
+
+def _add_openapi(app: FastAPI) -> None:
+    @app.get("/openapi.json", include_in_schema=False)
+    async def openapi(request: Request) -> Response:
+        allow(request, Operation.LOG_PROOFS)
+        return JSONResponse(openapi_document(app))
+
+
+def openapi_document(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document, made once."""
+    if app.openapi_schema is None:
+        app.openapi_schema = with_submission_schema(FastAPI.openapi(app))
+    return app.openapi_schema
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    if not isinstance(error, LedgerError):
+        raise error
+    request.app.state.service.telemetry.refused(error.code)
+    return problem_response(problem(error))
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    """A path or query parameter that FastAPI refused."""
+    if not isinstance(error, RequestValidationError):
+        raise error
+    first = error.errors()[0]
+    name = str(first["loc"][-1])
+    return await _refused(request, LedgerError(Code.INVALID_PARAMETER, f"{name}: {first['msg']}", path=name))
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    """Starlette's own refusals: no such path, no such method."""
+    if not isinstance(error, HTTPException):
+        raise error
+    code = _BY_STATUS.get(error.status_code, Code.INTERNAL)
+    detail = f"{request.method} {ascii(request.url.path)[1:-1]}: {error.detail}"
+    response = await _refused(request, LedgerError(code, detail))
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    """A bug of ours: nothing of it is shown; the traceback goes to the log, without its message."""
+    return await _refused(
+        request,
+        LedgerError(
+            Code.INTERNAL, f"the ledger met an error of its own ({type(error).__name__}); its log says more"
+        ),
+    )

@@ -1,0 +1,156 @@
+"""`POST /v1/records`, and a record by its id."""
+
+import asyncio
+import json
+from typing import Any, Final
+
+import msgspec
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from ledger.api.answers import Result
+from ledger.api.documented import POST_RECORDS, PROBLEMS
+from ledger.api.entries import entry_response
+from ledger.api.problems import problem, problem_response
+from ledger.api.service import Service, allow
+from ledger.core.errors import Code, LedgerError
+from ledger.ingest.native import JSON, read_records
+from ledger.records.prepare import prepare
+from ledger.records.prepared import Prepared
+from ledger.trust.tokens import Operation
+
+CREATED, OK, MULTI_STATUS = 201, 200, 207
+STRICT: Final = "handling=strict"
+_INLINE_BYTES: Final = 128 * 1024  # reading a larger batch would keep the other requests waiting
+
+router = APIRouter(tags=["records"])
+_encode = msgspec.json.Encoder().encode
+
+
+@router.post("/v1/records", status_code=CREATED, **POST_RECORDS)
+async def post_records(request: Request) -> Response:
+    """Append one record, an array, or NDJSON. Answers when they are durable and under a signed checkpoint."""
+    serving, principal = allow(request, Operation.POST)
+    media_type = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
+    body = await request.app.state.bodies.read(request)
+    records, batch = read_records(body, media_type)
+    if not batch:
+        item = _prepared(records[0], serving, principal.submitter)
+        [result] = await request.app.state.answers.submit((item,), atomic=True)
+        return _single(item, result)
+    return await _batch(request, records, principal.submitter)
+
+
+def _prepared(record: bytes, serving: Service, submitter: str) -> Prepared:
+    log = serving.log
+    return prepare(
+        record,
+        submitter=submitter,
+        persons=log.persons,
+        origin=log.origin,
+        agent_key=log.agent_key,
+        require_facets=serving.require_facets,
+    )
+
+
+def _single(item: Prepared, result: Result) -> Response:
+    if isinstance(result, LedgerError):
+        raise result
+    return Response(_answer(item, result), OK if result.existing else CREATED, media_type=JSON)
+
+
+def _answer(item: Prepared, result: Result) -> bytes:
+    """One record's answer. Put together by hand: this is said once for each record."""
+    if isinstance(result, LedgerError):
+        raise TypeError(result)
+    return b'{"id":%b,"seq":%d,"leaf_hash":"%b","recorded_at":"%b","existing":%b,"size":%d%b}' % (
+        _encode(result.id),
+        result.seq,
+        result.leaf_hash.hex().encode(),
+        result.recorded_at.encode(),
+        b"true" if result.existing else b"false",
+        result.size,
+        b',"id_generated":true' if item.generated_id else b"",
+    )
+
+
+async def _batch(request: Request, records: list[bytes], submitter: str) -> Response:
+    """Each record has its own fate, unless the client prefers all or nothing."""
+    serving: Service = request.app.state.service
+    strict = STRICT in request.headers.get("prefer", "").replace(" ", "").lower()
+    if sum(map(len, records)) > _INLINE_BYTES:
+        read = await asyncio.to_thread(_prepare_all, records, serving, submitter)
+    else:
+        read = _prepare_all(records, serving, submitter)
+    good = [item for item in read if isinstance(item, Prepared)]
+    results: list[Prepared | LedgerError | tuple[Prepared, Result]] = list(read)
+    if strict and len(good) < len(read):
+        results = [_not_written() if isinstance(item, Prepared) else item for item in read]
+    elif good:
+        outcomes = iter(await request.app.state.answers.submit(good, atomic=strict))
+        results = [(item, next(outcomes)) if isinstance(item, Prepared) else item for item in read]
+    return _report(serving, results, strict=strict)
+
+
+def _prepare_all(records: list[bytes], serving: Service, submitter: str) -> list[Prepared | LedgerError]:
+    read: list[Prepared | LedgerError] = []
+    for record in records:
+        try:
+            read.append(_prepared(record, serving, submitter))
+        except LedgerError as error:
+            read.append(error)
+    return read
+
+
+def _not_written() -> LedgerError:
+    return LedgerError(
+        Code.NOT_WRITTEN, "not written: another record of this all-or-nothing submission was refused"
+    )
+
+
+def _report(serving: Service, results: list[Any], *, strict: bool) -> Response:
+    shown: list[bytes] = []
+    problems: list[dict[str, Any]] = []
+    appended = existing = 0
+    for index, result in enumerate(results):
+        item, outcome = (
+            result if isinstance(result, tuple) and not isinstance(result, Prepared) else (None, result)
+        )
+        if isinstance(outcome, LedgerError):
+            serving.telemetry.refused(outcome.code)
+            problems.append(problem(outcome, record=index))
+            shown.append(_encode(problems[-1]))
+        else:
+            appended += not outcome.existing
+            existing += outcome.existing
+            shown.append(_answer(item, outcome))
+    if strict and problems:
+        return _all_refused(problems)
+    stopped = [p for p in problems if p["status"] >= 500]  # noqa: PLR2004 - the server's fault, so the client sends it all again
+    if stopped and not appended and not existing:
+        return problem_response({**stopped[0], "results": problems})
+    body = b'{"size":%d,"appended":%d,"existing":%d,"refused":%d,"results":[%b]}' % (
+        serving.log.head().size,
+        appended,
+        existing,
+        len(problems),
+        b",".join(shown),
+    )
+    status = MULTI_STATUS if problems else CREATED if appended else OK
+    return Response(body, status, media_type=JSON)
+
+
+def _all_refused(problems: list[dict[str, Any]]) -> Response:
+    """All or nothing, and something was refused: the first refusal that is a record's own speaks for all."""
+    own = [p for p in problems if not p["type"].endswith(Code.NOT_WRITTEN)] or problems
+    return problem_response({**own[0], "results": own})
+
+
+@router.get("/v1/records/{record_id:path}", responses=PROBLEMS)
+async def get_record(request: Request, record_id: str) -> Response:
+    """The entry of the record with this id."""
+    serving, _ = allow(request, Operation.READ)
+    seq = serving.log.find(record_id)
+    if seq is None:
+        raise LedgerError(Code.NOT_FOUND, f"no record has the id {json.dumps(record_id)}")
+    return await entry_response(serving, seq)

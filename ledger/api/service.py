@@ -1,0 +1,68 @@
+"""What the routes work with, and who is asking."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from starlette.requests import Request
+
+from ledger.core.errors import Code, LedgerError
+from ledger.forensics.catalog import NamedQuery
+from ledger.forensics.service import QueryService
+from ledger.log.log import Log
+from ledger.telemetry import Telemetry
+from ledger.trust.tokens import Operation, Principal, TokenStore
+
+_SCHEME: Final = "bearer "
+
+
+@dataclass(frozen=True)
+class Service:
+    """One log and everything around it.
+
+    Attributes:
+        require_facets: refuse actions with an unexplained missing facet.
+    """
+
+    log: Log
+    tokens: TokenStore
+    queries: QueryService
+    catalog: Mapping[str, NamedQuery]
+    telemetry: Telemetry = field(default_factory=Telemetry)
+    require_facets: bool = False
+
+
+def service(request: Request) -> Service:
+    """The service that a request came to."""
+    found: Service = request.app.state.service
+    return found
+
+
+def allow(request: Request, operation: Operation) -> tuple[Service, Principal]:
+    """Who asks, when they may do this. Every route but health begins with it.
+
+    Raises:
+        LedgerError: `unauthenticated`, `forbidden`.
+    """
+    serving = service(request)
+    principal = _principal(request, serving.tokens)
+    if not principal.may(operation):
+        roles = ", ".join(principal.roles)
+        raise LedgerError(
+            Code.FORBIDDEN,
+            f"the token {principal.name} ({roles}) may not do this: it needs the permission {operation}",
+        )
+    return serving, principal
+
+
+def _principal(request: Request, tokens: TokenStore) -> Principal:
+    header = request.headers.get("authorization", "")
+    if header[: len(_SCHEME)].lower() != _SCHEME:
+        raise LedgerError(
+            Code.UNAUTHENTICATED,
+            "a token is needed: Authorization: Bearer <token>; `agent-ledger token create` makes one",
+        )
+    principal = tokens.check(header[len(_SCHEME) :].strip(" "))
+    if principal is None:
+        raise LedgerError(Code.UNAUTHENTICATED, "this token is not known here, or was revoked")
+    return principal

@@ -1,0 +1,132 @@
+"""Runs the application on a socket, with a bound on how long and how large a request's head may be."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable
+from typing import Any, Final
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEAD_SECONDS: Final = 10.0
+HEAD_BYTES: Final = 64 * 1024
+UNREAD_BYTES: Final = 1024 * 1024  # of a body that is still coming although its request was answered
+KEEP_ALIVE_SECONDS: Final = 30
+SHUTDOWN_SECONDS: Final = 10
+CONNECTIONS: Final = 1_000
+BACKLOG: Final = 256
+
+
+class Bounded(HttpToolsProtocol):
+    """uvicorn's protocol, which otherwise waits for a request's head for ever, takes one of any length, and keeps reading a
+    body after the request was refused, to its end if it has one.
+    """
+
+    _timer: asyncio.TimerHandle | None = None
+    _head_bytes = 0
+    _in_head = True
+    _unread_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start the clock for the first head."""
+        super().connection_made(transport)
+        self._timer = self.loop.call_later(HEAD_SECONDS, self._give_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the clock."""
+        self._stop_clock()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Count what belongs to a head, and start its clock."""
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._timer is None:
+                self._timer = self.loop.call_later(HEAD_SECONDS, self._give_up)
+        super().data_received(data)
+        if self._in_head and self._head_bytes > HEAD_BYTES:
+            self._give_up()
+
+    def on_headers_complete(self) -> None:
+        """The head is there."""
+        self._in_head, self._head_bytes = False, 0
+        self._stop_clock()
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Stop listening to who goes on after the answer."""
+        if self.cycle is not None and self.cycle.response_complete:
+            self._unread_bytes += len(body)
+            if self._unread_bytes > UNREAD_BYTES:
+                self._give_up()
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The next bytes are another head."""
+        self._in_head = True
+        super().on_message_complete()
+
+    def _give_up(self) -> None:
+        self._stop_clock()
+        if not self.transport.is_closing():
+            self.transport.close()
+
+    def _stop_clock(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class Server(uvicorn.Server):
+    """Tells when it listens."""
+
+    def __init__(self, config: uvicorn.Config, started: Callable[[str], None]) -> None:
+        super().__init__(config)
+        self._tell = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, then tell the URL."""
+        await super().startup(sockets)
+        if self.started and self.servers:
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            shown = f"[{host}]" if ":" in host else host
+            self._tell(f"http://{shown}:{port}")
+
+
+def run(
+    app: FastAPI, *, host: str, port: int, access_log: bool, started: Callable[[str], None], **options: Any
+) -> bool:
+    """Serve until a signal comes; false when it could not listen.
+
+    Args:
+        app: what to serve.
+        host: address to listen on.
+        port: 0 takes a free one.
+        access_log: one line per request.
+        started: is told the URL once it listens.
+        options: further ones of `uvicorn.Config`.
+    """
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http=Bounded,
+        ws="none",
+        log_config=None,
+        access_log=access_log,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=CONNECTIONS,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        **options,
+    )
+    # uvicorn ends the process by the signal that stopped it, before anybody has closed the log. Not here.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    server = Server(config, started)
+    server.run()
+    return server.started

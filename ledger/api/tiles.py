@@ -1,0 +1,45 @@
+"""`/checkpoint` and `/tile/…`, exactly as C2SP tlog-tiles says, behind a token: the log is private by default."""
+
+import asyncio
+from typing import Final
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from ledger.api.documented import PROBLEMS
+from ledger.api.service import allow
+from ledger.core.errors import Code, FormatError, LedgerError
+from ledger.core.tiles import parse_tile_path
+from ledger.trust.tokens import Operation
+
+BUNDLE: Final = "entries"
+BINARY: Final = "application/octet-stream"
+_IMMUTABLE: Final = {"Cache-Control": "private, max-age=31536000, immutable"}
+
+router = APIRouter(tags=["tiles"])
+
+
+@router.get("/checkpoint", responses=PROBLEMS)
+async def get_checkpoint(request: Request) -> Response:
+    """The newest checkpoint: a signed note."""
+    serving, _ = allow(request, Operation.LOG_PROOFS)
+    return Response(
+        serving.log.head().note, media_type="text/plain; charset=utf-8", headers={"Cache-Control": "no-store"}
+    )
+
+
+@router.get("/tile/{path:path}", responses=PROBLEMS)
+async def get_tile(request: Request, path: str) -> Response:
+    """256 hashes or entries, or as many as a partial tile (`.p/<width>`) has. Never changes once it is there."""
+    serving, _ = allow(request, Operation.READ)
+    try:
+        level, index, width = parse_tile_path(f"tile/{path}")
+    except FormatError as error:
+        raise LedgerError(Code.NOT_FOUND, error.detail) from None
+    log = serving.log
+    data = await (
+        asyncio.to_thread(log.bundle, index, width)
+        if level == BUNDLE
+        else asyncio.to_thread(log.tile, int(level), index, width)
+    )
+    return Response(data, media_type=BINARY, headers=_IMMUTABLE)

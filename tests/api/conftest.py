@@ -1,0 +1,33 @@
+"""One real server for the tests of this folder, with a token of each role."""
+
+import pytest
+
+from ledger.trust.tokens import Role, TokenStore
+from tests.faults.server import Server
+
+
+class Api(Server):
+    """The server, and clients with less than the admin's token."""
+
+    def __init__(self, data, **options):
+        super().__init__(data, **options)
+        store = TokenStore(data / "tokens.json")
+        self.tokens = {role.value: store.create(f"a-{role}", [role]) for role in Role}
+
+    def as_(self, role):
+        client = self.client()
+        client.headers["Authorization"] = f"Bearer {self.tokens[role]}"
+        return client
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    serving = Api(tmp_path_factory.mktemp("api") / "data")
+    yield serving
+    assert serving.stop() == 0
+
+
+@pytest.fixture
+def http(server):
+    with server.client() as client:
+        yield client

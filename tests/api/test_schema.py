@@ -1,0 +1,37 @@
+"""schemathesis calls the service as its OpenAPI document says, and as it does not: no 5xx, and problems are problems."""
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis.checks import CheckContext  # noqa: F401 - names the release that has it
+
+from ledger.api.app import create_app, openapi_document
+from tests.api.test_auth import Nothing
+
+document = openapi_document(create_app(Nothing()))
+schema = schemathesis.openapi.from_dict(document)
+
+
+@schema.parametrize()
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+def test_no_request_makes_a_5xx(case, server):
+    answer = case.call(base_url=server.url, headers=server.headers, timeout=60)
+    assert answer.status_code < 500, answer.text
+    if answer.status_code >= 400:
+        assert answer.headers["content-type"][0].startswith("application/problem+json")
+
+
+def test_the_document_has_examples_and_needs_the_token(http):
+    served = http.get("/openapi.json").json()
+    assert served == document
+    post = served["paths"]["/v1/records"]["post"]
+    assert post["requestBody"]["content"]["application/json"]["examples"]
+    assert served["security"] == [{"token": []}]
+    assert served["paths"]["/healthz"]["get"]["security"] == []
+    for path, operations in served["paths"].items():
+        for operation in operations.values():
+            if path not in {"/healthz", "/readyz"}:
+                assert "4XX" in operation["responses"], path
+
+
+pytestmark = pytest.mark.timeout(600)
