@@ -20,7 +20,7 @@ MAX_SQL_CHARACTERS = 100_000
 MAX_PARAMETERS = 100
 MAX_WAITING = 16
 MEMORY_BYTES = 1024**3
-ADDRESS_SPACE_BYTES = 4 * 1024**3
+ADDRESS_SPACE_BYTES = 5 * 1024**3  # DuckDB reserves 2 GiB of it without using them
 
 
 class QueryResult(NamedTuple):
