@@ -62,7 +62,6 @@ def serve(
     from ledger.forensics.catalog import load_queries  # noqa: PLC0415
     from ledger.forensics.service import QueryService  # noqa: PLC0415
     from ledger.telemetry import Telemetry, configure_logging  # noqa: PLC0415
-    from ledger.telemetry.requests import TracedRequests  # noqa: PLC0415
     from ledger.trust.tokens import TokenStore  # noqa: PLC0415
 
     folder = data_folder(data)
@@ -92,6 +91,8 @@ def serve(
         )
         app = create_app(service)
         if telemetry.exporter is not None:
+            from ledger.telemetry.requests import TracedRequests  # noqa: PLC0415
+
             app.add_middleware(TracedRequests, tracer=telemetry.exporter.tracer)
 
         def started(url: str) -> None:
