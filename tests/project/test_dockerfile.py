@@ -8,13 +8,15 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.project.tree import ROOT
+from tests.project.tree import ROOT, command, free_port
 
 Step = tuple[str, str]
 
@@ -73,6 +75,72 @@ def test_the_anchor_lies_on_another_volume_than_the_data():
     volumes = {Path(volume) for volume in json.loads(only("VOLUME"))}
     assert data in volumes
     assert {head, *head.parents} & (volumes - {data})
+
+
+# A root without write access, but for the volumes: the mounts that an engine makes for `--read-only`.
+READ_ONLY = """
+root=$1; shift
+mount --rbind / "$root"
+mount -o remount,bind,ro "$root"
+for volume in $VOLUMES; do mount --bind "$volume" "$root$volume"; done
+exec chroot "$root" "$@"
+"""
+
+
+def read_only(tmp_path: Path) -> list[str]:
+    """What a command is prefixed with, so that it can write to nothing but the folders in $VOLUMES."""
+    (tmp_path / "root").mkdir()
+    return [
+        "unshare",
+        "--user",
+        "--map-root-user",
+        "--mount",
+        "sh",
+        "-euc",
+        READ_ONLY,
+        "-",
+        str(tmp_path / "root"),
+    ]
+
+
+def test_the_images_command_serves_from_a_read_only_root_and_its_health_check_tells_life_from_death(tmp_path):
+    port = free_port()
+    data, anchor, scratch = volumes = [tmp_path / name for name in ("data", "anchor", "scratch")]
+    for folder in volumes:
+        folder.mkdir(mode=0o700)
+    confined = read_only(tmp_path)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "TMPDIR": str(scratch),
+        "HOME": "/nonexistent",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "VOLUMES": " ".join(map(str, volumes)),
+    }
+    probe = [*confined, "sh", "-c", f"touch {data}/probe; ! touch {tmp_path}/probe"]
+    if subprocess.run(probe, env=environment, check=False, capture_output=True, timeout=20).returncode:
+        pytest.skip("this machine lets nobody make mounts of their own")
+    places = {"/data": str(data), "/anchor/head": str(anchor / "head"), "0.0.0.0": "127.0.0.1"}  # noqa: S104
+    arguments = [places.get(argument, argument) for argument in json.loads(only("CMD"))]
+    health = only("HEALTHCHECK").split("CMD", 1)[1].replace(":8731", f":{port}")
+    server = subprocess.Popen(
+        [*confined, *command(*arguments), "--port", str(port)], cwd="/", env=environment
+    )
+    try:
+        deadline_s = time.monotonic() + 30
+        while not healthy(health) and server.poll() is None and time.monotonic() < deadline_s:
+            time.sleep(0.2)
+        assert healthy(health)
+    finally:
+        server.send_signal(signal.SIGTERM)
+        code = server.wait(timeout=20)
+    assert code in {0, -signal.SIGTERM}
+    assert (anchor / "head").is_file()
+    assert not healthy(health)
+
+
+def healthy(check: str) -> bool:
+    arguments = [sys.executable if part == "python" else part for part in json.loads(check)]
+    return subprocess.run(arguments, check=False, capture_output=True, timeout=10).returncode == 0
 
 
 @pytest.mark.soak

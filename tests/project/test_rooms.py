@@ -27,7 +27,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "pydantic": ("ledger/api",),
     "zstandard": ("ledger/api", "ledger/cli"),
     "opentelemetry": ("ledger/telemetry",),
-    "uvicorn": ("ledger/cli",),
+    "uvicorn": ("ledger/api/serving.py",),
     "httpx": ("ledger/cli", "ledger/client"),
     "typer": ("ledger/cli",),
     "click": ("ledger/cli",),

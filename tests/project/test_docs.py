@@ -1,0 +1,51 @@
+"""What the pages claim exists."""
+
+import re
+
+import pytest
+
+from tests.project.tree import ROOT, place, tracked
+
+PAGES = sorted(path for path in tracked() if path.suffix == ".md")
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+CODE_PATH = re.compile(r"`((?:ledger|schemas|queries|tests|docs|demo|benchmarks|requirements)/[\w./-]*\w/?)`")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=place)
+def test_every_link_of_a_page_leads_to_a_file(page):
+    links = {
+        link.split("#")[0] for link in LINK.findall(page.read_text(encoding="utf-8")) if "://" not in link
+    }
+    assert {link for link in links if link and not (page.parent / link).exists()} == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=place)
+def test_every_path_a_page_names_exists(page):
+    assert {
+        name for name in CODE_PATH.findall(page.read_text(encoding="utf-8")) if not (ROOT / name).exists()
+    } == set()
+
+
+def test_every_command_of_make_that_a_page_names_exists():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    named = {
+        name
+        for page in PAGES
+        for name in re.findall(r"`make (\w+)|^ {4}make (\w+)", page.read_text("utf-8"), re.MULTILINE)
+    }
+    commands = {name for pair in named for name in pair if name}
+    assert "demo" in commands
+    assert {name for name in commands if not re.search(rf"^{name}:", makefile, re.MULTILINE)} == set()
+
+
+def test_every_decision_is_dated_indexed_and_says_what_was_rejected():
+    decisions = sorted((ROOT / "docs" / "adr").glob("0*.md"))
+    index = (ROOT / "docs" / "adr" / "README.md").read_text(encoding="utf-8")
+    assert [path.name[:4] for path in decisions] == [
+        f"{number:04}" for number in range(1, len(decisions) + 1)
+    ]
+    for path in decisions:
+        text = path.read_text(encoding="utf-8")
+        assert re.search(r"^20\d\d-\d\d-\d\d · ", text, re.MULTILINE), f"{place(path)} has no date"
+        assert "**Rejected.**" in text, f"{place(path)} does not say what was rejected"
+        assert f"]({path.name})" in index, f"{place(path)} is not in the index"
