@@ -1,0 +1,204 @@
+"""The commands against a real server: data to stdout, words to stderr, an exit status that programs can use."""
+
+import json
+import subprocess
+import time
+from uuid import uuid4
+
+import pytest
+
+from tests.cli.conftest import command
+
+ACTION = {
+    "type": "action",
+    "time": "2026-11-21T09:30:00Z",
+    "request": {"user": "ada@example.com", "text": "Pay \u202eit"},
+    "tool": {"name": "send_money", "arguments": {"to": "US13", "amount": 1.50}},
+    "outcome": {"status": "success"},
+}
+
+
+def action(**members) -> dict:
+    return ACTION | {"id": f"test-{uuid4()}"} | members
+
+
+def lines(*records: dict) -> bytes:
+    return b"\n".join(json.dumps(record).encode() for record in records)
+
+
+def parsed(output: bytes) -> list[dict]:
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def test_one_line_posts_an_action_and_get_shows_it(ledger):
+    record_id = f"one-{uuid4()}"
+    posted = ledger.run(
+        "post",
+        "-f",
+        f"id={record_id}",
+        "-f",
+        "tool.name=pay",
+        "-f",
+        'tool.arguments:={"to":"US13"}',
+        "-f",
+        "request.user=ada",
+    )
+    assert posted.returncode == 0, posted.stderr
+    (result,) = parsed(posted.stdout)
+    assert result["id"] == record_id
+    by_id, by_seq = ledger.run("get", record_id), ledger.run("get", result["seq"].__str__())
+    assert by_id.stdout == by_seq.stdout
+    stored = json.loads(by_id.stdout)
+    assert stored["leaf_hash"] == result["leaf_hash"]
+    assert stored["entry"]["submitter"] == "token:cli"
+    assert [json.loads(content["value"]) for content in stored["contents"]] == [{"to": "US13"}]
+
+
+@pytest.mark.parametrize("shape", ["ndjson", "array", "pretty"])
+def test_files_of_every_shape_are_posted_in_order(ledger, tmp_path, shape):
+    records = [action(), action(), action()]
+    text = (
+        lines(*records)
+        if shape == "ndjson"
+        else json.dumps(records, indent=1 if shape == "pretty" else None).encode()
+    )
+    file = tmp_path / "records"
+    file.write_bytes(text)
+    posted = ledger.run("post", file)
+    assert posted.returncode == 0, posted.stderr
+    results = parsed(posted.stdout)
+    assert [result["id"] for result in results] == [record["id"] for record in records]
+    assert [result["seq"] - results[0]["seq"] for result in results] == [0, 1, 2]
+
+
+def test_posting_again_appends_nothing(ledger):
+    body = lines(action(), action())
+    first, second = ledger.run("post", stdin=body), ledger.run("post", stdin=body)
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert [result["existing"] for result in parsed(second.stdout)] == [True, True]
+    assert [r["seq"] for r in parsed(first.stdout)] == [r["seq"] for r in parsed(second.stdout)]
+    assert b"2 were there already" in second.stderr
+
+
+def test_a_refused_record_does_not_stop_the_others_and_is_told(ledger):
+    wrong = action(tool={"args": {}})
+    posted = ledger.run("post", stdin=lines(action(), wrong, action()))
+    assert posted.returncode == 2
+    good, bad, also_good = parsed(posted.stdout)
+    assert ("seq" in good, "seq" in bad, "seq" in also_good) == (True, False, True)
+    assert bad["record"] == 1
+    assert b"error: record 1: " in posted.stderr
+    assert b"tool.args" in posted.stderr
+
+
+def test_atomic_takes_all_or_none(ledger):
+    good = action()
+    posted = ledger.run("post", "--atomic", stdin=lines(good, action(tool={"args": {}})))
+    assert (posted.returncode, posted.stdout) == (2, b"")
+    assert ledger.run("get", good["id"]).returncode == 2
+
+
+def test_what_is_not_there_is_refused_in_one_line(ledger):
+    missing = ledger.run("get", "no-such-record")
+    assert (missing.returncode, missing.stdout) == (2, b"")
+    assert missing.stderr.startswith(b"error: ")
+    assert missing.stderr.count(b"\n") == 1
+
+
+def test_on_a_terminal_get_is_a_table_that_cannot_move_the_cursor(ledger):
+    record = action(request={"text": "a\x1b[2Jb\u202ec"})
+    ledger.run("post", stdin=lines(record))
+    shown = ledger.run("get", record["id"], TTY_COMPATIBLE="1", COLUMNS="200", NO_COLOR="1").stdout.decode()
+    assert r"a\x1b[2Jb\u202ec" in shown
+    assert "\u202e" not in shown
+    assert "send_money" in shown
+
+
+def test_sql_answers_over_what_was_just_acknowledged(ledger):
+    record = action()
+    ledger.run("post", stdin=lines(record))
+    select = "SELECT id, tool_name, request_user FROM records WHERE id = $id"
+    answer = ledger.run("sql", select, "-p", f"id={record['id']}")
+    assert answer.returncode == 0, answer.stderr
+    body = json.loads(answer.stdout)
+    assert body["rows"] == [[record["id"], "send_money", "ada@example.com"]]
+    assert [column["name"] for column in body["columns"]] == ["id", "tool_name", "request_user"]
+    assert len(body["root"]) == 64
+    ndjson = ledger.run("sql", select, "-p", f"id={record['id']}", "-o", "ndjson")
+    assert parsed(ndjson.stdout) == [
+        {"id": record["id"], "tool_name": "send_money", "request_user": "ada@example.com"}
+    ]
+    assert b"1 rows of the log at size" in ndjson.stderr
+    csv = ledger.run("sql", "-", "-p", f"id={record['id']}", "-o", "csv", stdin=select.encode())
+    assert csv.stdout.decode().splitlines() == [
+        "id,tool_name,request_user",
+        f"{record['id']},send_money,ada@example.com",
+    ]
+
+
+def test_sql_that_is_not_one_select_is_refused(ledger):
+    for statement in ("DROP TABLE records", "SELECT 1; SELECT 2", "nonsense"):
+        refused = ledger.run("sql", statement)
+        assert (refused.returncode, refused.stdout) == (2, b""), statement
+
+
+def test_tail_shows_the_newest_last(ledger):
+    records = [action(), action(), action()]
+    ledger.run("post", stdin=lines(*records))
+    shown = parsed(ledger.run("tail", "-n", "2").stdout)
+    assert [stored["id"] for stored in shown] == [record["id"] for record in records[1:]]
+
+
+def test_tail_follows_what_comes(ledger):
+    with subprocess.Popen(
+        command("tail", "-n", "0", "-f", "--interval", "0.1"),
+        env=ledger.environment(),
+        stdout=subprocess.PIPE,
+    ) as following:
+        try:
+            time.sleep(2)
+            record = action()
+            ledger.run("post", stdin=lines(record))
+            assert json.loads(following.stdout.readline())["id"] == record["id"]
+        finally:
+            following.terminate()
+
+
+def test_a_receipt_is_checked_offline_with_the_key_that_was_kept(ledger, tmp_path):
+    record = action()
+    ledger.run("post", stdin=lines(record))
+    file = tmp_path / "receipt"
+    assert ledger.run("receipt", "get", record["id"], "-o", file).returncode == 0
+    key = json.loads(ledger.run("keys", "show").stdout)["verifier_key"]
+    elsewhere = ledger._replace(url="http://127.0.0.1:9", data=tmp_path / "nowhere", state=tmp_path / "state")
+    held = elsewhere.run("receipt", "check", file, "--vkey", key)
+    assert held.returncode == 0, held.stderr
+    assert json.loads(held.stdout)["id"] == record["id"]
+    assert elsewhere.run("receipt", "check", file).returncode == 2, "no key was given and none was seen"
+    other = "test.example/cli+deadbeef" + key[key.rindex("+") :]
+    assert elsewhere.run("receipt", "check", file, "--vkey", other).returncode == 2
+    text = file.read_bytes()
+    entry = tmp_path / "entry"
+    entry.write_bytes(json.dumps(json.loads(ledger.run("get", "0").stdout)["entry"]).encode())
+    wrong = elsewhere.run("receipt", "check", file, "--vkey", key, "--entry", entry)
+    assert (wrong.returncode, wrong.stdout) == (1, b"")
+    proof = text.splitlines()[3]
+    file.write_bytes(text.replace(proof, b"A" + proof[1:] if proof[:1] != b"A" else b"B" + proof[1:]))
+    assert elsewhere.run("receipt", "check", file, "--vkey", key).returncode == 1
+
+
+def test_a_token_may_do_what_its_role_says_until_it_is_revoked(ledger, tmp_path):
+    name = f"w-{uuid4()}"[:20]
+    made = ledger.run("token", "create", name, "--role", "writer")
+    assert made.returncode == 0, made.stderr
+    file = tmp_path / "token"
+    file.write_bytes(made.stdout)
+    record = action()
+    assert ledger.run("post", "--token-file", file, stdin=lines(record)).returncode == 0
+    assert json.loads(ledger.run("get", record["id"]).stdout)["entry"]["submitter"] == f"token:{name}"
+    assert ledger.run("sql", "SELECT 1", "--token-file", file).returncode == 2
+    assert name in {each["name"] for each in json.loads(ledger.run("token", "list").stdout)}
+    assert made.stdout.strip() not in (ledger.data / "tokens.json").read_bytes()
+    assert ledger.run("token", "revoke", name).returncode == 0
+    time.sleep(1.2)
+    assert ledger.run("post", "--token-file", file, stdin=lines(action())).returncode == 2
