@@ -1,0 +1,1 @@
+"""A small real agent and its ledger: `make demo`."""
