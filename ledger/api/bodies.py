@@ -1,4 +1,7 @@
-"""Reads a request's body from somebody who may want to hurt us: bounded in bytes (also decompressed), in time, in all."""
+"""Reads a request's body from somebody who may want to hurt us: bounded in bytes (also decompressed), alone and in all.
+
+How long it may take is the protocol's affair: see `ledger.api.serving`.
+"""
 
 import asyncio
 import io
@@ -11,7 +14,6 @@ from starlette.requests import ClientDisconnect, Request
 from ledger.core.errors import Code, LedgerError
 from ledger.records.limits import BODY_BYTES
 
-BODY_SECONDS: Final = 30.0
 BODIES_BYTES: Final = 256 * 1024 * 1024  # of all requests being read at once
 RETRY_AFTER_S: Final = 1
 
@@ -58,26 +60,21 @@ class Bodies:
         chunks: list[bytes] = []
         size = 0
         try:
-            async with asyncio.timeout(BODY_SECONDS):
-                async for chunk in request.stream():
-                    size += len(chunk)
-                    self._reading_bytes += len(chunk)
-                    if size > limit:
-                        raise _too_large(limit)
-                    if self._reading_bytes > BODIES_BYTES:
-                        raise LedgerError(
-                            Code.QUEUE_FULL,
-                            "too much is being sent at once; nothing was taken: send it again later",
-                            retry_after=RETRY_AFTER_S,
-                        )
-                    chunks.append(chunk)
-        except TimeoutError:
-            raise LedgerError(
-                Code.TOO_SLOW, f"the body did not arrive within {BODY_SECONDS:.0f} seconds; nothing was taken"
-            ) from None
+            async for chunk in request.stream():
+                size += len(chunk)
+                self._reading_bytes += len(chunk)
+                if size > limit:
+                    raise _too_large(limit)
+                if self._reading_bytes > BODIES_BYTES:
+                    raise LedgerError(
+                        Code.QUEUE_FULL,
+                        "too much is being sent at once; nothing was taken: send it again later",
+                        retry_after=RETRY_AFTER_S,
+                    )
+                chunks.append(chunk)
         except ClientDisconnect:
             raise LedgerError(
-                Code.TOO_SLOW, "the connection ended within the body; nothing was taken"
+                Code.TOO_SLOW, "the connection ended, or its time was up, within the body; nothing was taken"
             ) from None
         finally:
             self._reading_bytes -= size

@@ -1,6 +1,7 @@
 """Entries, receipts, proofs, and the log itself."""
 
 import asyncio
+import json
 from typing import Annotated, Any
 
 import msgspec
@@ -12,6 +13,7 @@ from ledger.api.documented import EXAMPLE_LOG, PROBLEMS
 from ledger.api.service import Service, allow
 from ledger.core.canonical import MAX_INTEGER
 from ledger.core.entry import parse_entry
+from ledger.core.errors import Code, LedgerError
 from ledger.core.text import format_base64, parse_decimal
 from ledger.log.log import FORMAT_VERSION
 from ledger.records.members import CONTENTS, PERSONS
@@ -71,6 +73,16 @@ def _at(members: dict[str, Any], path: str) -> Any:
 async def get_entry(request: Request, seq: Seq) -> Response:
     """One entry: its signed bytes, and the contents and persons that were disclosed with it."""
     serving, _ = allow(request, Operation.READ)
+    return await entry_response(serving, seq)
+
+
+@router.get("/v1/records/{record_id:path}", responses=PROBLEMS)
+async def get_record(request: Request, record_id: str) -> Response:
+    """The entry of the record with this id."""
+    serving, _ = allow(request, Operation.READ)
+    seq = serving.log.find(record_id)
+    if seq is None:
+        raise LedgerError(Code.NOT_FOUND, f"no record has the id {json.dumps(record_id)}")
     return await entry_response(serving, seq)
 
 

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_SECONDS: Final = 10.0
+BODY_SECONDS: Final = 60.0
 HEAD_BYTES: Final = 64 * 1024
 UNREAD_BYTES: Final = 1024 * 1024  # of a body that is still coming although its request was answered
 KEEP_ALIVE_SECONDS: Final = 30
@@ -40,17 +41,17 @@ class Bounded(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Count what belongs to a head, and start its clock."""
+        """Count what belongs to a head, and time what is not there yet."""
         if self._in_head:
             self._head_bytes += len(data)
-            if self._timer is None:
-                self._timer = self.loop.call_later(HEAD_SECONDS, self._give_up)
         super().data_received(data)
         if self._in_head and self._head_bytes > HEAD_BYTES:
             self._give_up()
+        elif self._timer is None and (self._head_bytes or not self._in_head):
+            self._timer = self.loop.call_later(HEAD_SECONDS if self._in_head else BODY_SECONDS, self._give_up)
 
     def on_headers_complete(self) -> None:
-        """The head is there."""
+        """The head is there; its body has a time of its own."""
         self._in_head, self._head_bytes = False, 0
         self._stop_clock()
         super().on_headers_complete()
@@ -66,6 +67,7 @@ class Bounded(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """The next bytes are another head."""
         self._in_head = True
+        self._stop_clock()
         super().on_message_complete()
 
     def _give_up(self) -> None:

@@ -1,0 +1,1 @@
+"""Ratios, measured within one run: `make bench`, or `python -m benchmarks single`."""

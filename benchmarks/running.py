@@ -1,0 +1,27 @@
+"""Runs the load generator, and says what came of it."""
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks.load import Measured, Plan
+
+
+def measure(url: str, token: str, path: str, bodies: list[str], *, connections: int, seconds: float, media_type: str) -> Measured:
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(bodies, file)
+        file.flush()
+        plan = Plan(url, path, token, media_type, file.name, connections, seconds)
+        command = [sys.executable, "-m", "benchmarks.load", json.dumps(asdict(plan))]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
+        return Measured(**json.loads(done.stdout))
+
+
+def ratio(ours: list[float], theirs: list[float]) -> str:
+    """The median of the rounds' ratios, and their range."""
+    ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
