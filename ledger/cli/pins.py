@@ -6,6 +6,7 @@ two files by hand.
 """
 
 import os
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -14,6 +15,7 @@ from ledger.core.checkpoint import open_checkpoint
 from ledger.core.note import VerifierKey, parse_vkey
 
 FOLDER_MODE = 0o700
+MAX_NAME_CHARS = 200  # with its ending, and the one of the file beside it, within what file systems take
 
 
 class Pin(NamedTuple):
@@ -64,6 +66,8 @@ def remember(origin: str, pin: Pin) -> Path:
 
 def _paths(origin: str) -> tuple[Path, Path]:
     name = quote(origin, safe="")
+    if len(name) > MAX_NAME_CHARS:
+        name = sha256(origin.encode()).hexdigest()
     return pins_folder() / f"{name}.checkpoint", pins_folder() / f"{name}.vkey"
 
 
