@@ -19,6 +19,7 @@ MAX_BYTES = 16 * 1024 * 1024
 MAX_SQL_CHARACTERS = 100_000
 MAX_PARAMETERS = 100
 MAX_WAITING = 16
+RETRY_AFTER_S = 2
 MEMORY_BYTES = 1024**3
 ADDRESS_SPACE_BYTES = 5 * 1024**3  # DuckDB reserves 2 GiB of it without using them
 
@@ -88,7 +89,11 @@ class QueryService:
         """
         query = self._checked(sql, parameters or {}, limit, media)
         if self._waiting >= MAX_WAITING:
-            raise LedgerError(Code.QUERIES_BUSY, f"{MAX_WAITING} queries are waiting: ask again in a moment")
+            raise LedgerError(
+                Code.QUERIES_BUSY,
+                f"{MAX_WAITING} queries are waiting: ask again in a moment",
+                retry_after=RETRY_AFTER_S,
+            )
         self._waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, query)
