@@ -3,7 +3,9 @@
 #
 #   docker build -t agent-ledger .
 #   docker run --read-only --cap-drop ALL --security-opt no-new-privileges --publish 127.0.0.1:8731:8731 \
-#       --volume ledger-data:/data --volume ledger-anchor:/anchor agent-ledger
+#       --volume ledger-data:/data --volume ledger-anchor:/anchor --env AGENT_LEDGER_ORIGIN=ledger.example.com/prod \
+#       --name ledger agent-ledger
+#   docker exec ledger agent-ledger token create gateway --role writer
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /build
 RUN python -m venv /opt/agent-ledger
@@ -24,10 +26,13 @@ RUN useradd --system --uid 10001 --no-create-home ledger \
 COPY --from=build /opt/agent-ledger /opt/agent-ledger
 ENV PATH=/opt/agent-ledger/bin:$PATH \
     AGENT_LEDGER_DATA=/data \
+    AGENT_LEDGER_HEAD_ANCHOR=/anchor/head \
+    XDG_STATE_HOME=/anchor/state \
     TMPDIR=/tmp \
     PYTHONDONTWRITEBYTECODE=1
 USER 10001
-# The head anchor has a volume of its own: restored together with the data it could not show that the data is older.
+# The head anchor has a volume of its own: restored together with the data it could not show that the data is older. What
+# `verify` remembers of the log lies there too.
 VOLUME ["/data", "/anchor", "/tmp"]
 EXPOSE 8731
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
@@ -35,4 +40,4 @@ HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
 ENTRYPOINT ["agent-ledger"]
 # 0.0.0.0 is the container's own network: nothing is reached but what `docker run --publish` opens, and nothing but
 # health answers without a token.
-CMD ["serve", "--host", "0.0.0.0", "--data", "/data", "--head-anchor", "/anchor/head"]
+CMD ["serve", "--host", "0.0.0.0"]

@@ -16,13 +16,17 @@ from ledger.log.log import Log
 Origin = Annotated[
     str | None,
     typer.Option(
-        "--origin", help="The log's name, for ever: a host and a path (default: this machine and a number)."
+        "--origin",
+        envvar="AGENT_LEDGER_ORIGIN",
+        help="The log's name, for ever: a host and a path (default: this machine and a number).",
     ),
 ]
 HeadAnchor = Annotated[
     Path | None,
     typer.Option(
-        "--head-anchor", help="Where the newest checkpoint also stands (default: beside the folder)."
+        "--head-anchor",
+        envvar="AGENT_LEDGER_HEAD_ANCHOR",
+        help="Where the newest checkpoint also stands (default: beside the folder).",
     ),
 ]
 

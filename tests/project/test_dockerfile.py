@@ -43,6 +43,11 @@ def only(name: str) -> str:
     return value
 
 
+def environment() -> dict[str, str]:
+    """The image's own settings."""
+    return dict(setting.split("=", 1) for setting in only("ENV").split())
+
+
 def test_nothing_runs_through_a_shell_and_nobody_is_root():
     for name in ("ENTRYPOINT", "CMD"):
         assert isinstance(json.loads(only(name)), list)
@@ -70,11 +75,11 @@ def test_what_is_copied_exists_and_is_not_ignored():
 
 
 def test_the_anchor_lies_on_another_volume_than_the_data():
-    arguments = json.loads(only("CMD"))
-    data, head = (Path(arguments[arguments.index(flag) + 1]) for flag in ("--data", "--head-anchor"))
     volumes = {Path(volume) for volume in json.loads(only("VOLUME"))}
-    assert data in volumes
-    assert {head, *head.parents} & (volumes - {data})
+    settings = environment()
+    head = Path(settings["AGENT_LEDGER_HEAD_ANCHOR"])
+    assert Path(settings["AGENT_LEDGER_DATA"]) in volumes
+    assert set(head.parents) & (volumes - {Path(settings["AGENT_LEDGER_DATA"])})
 
 
 # A root without write access, but for the volumes: the mounts that an engine makes for `--read-only`.
@@ -104,37 +109,37 @@ def read_only(tmp_path: Path) -> list[str]:
 
 
 def test_the_images_command_serves_from_a_read_only_root_and_its_health_check_tells_life_from_death(tmp_path):
-    port = free_port()
-    data, anchor, scratch = volumes = [tmp_path / name for name in ("data", "anchor", "scratch")]
-    for folder in volumes:
+    volumes = {volume: tmp_path / volume.strip("/") for volume in json.loads(only("VOLUME"))}
+    for folder in volumes.values():
         folder.mkdir(mode=0o700)
-    confined = read_only(tmp_path)
-    environment = {
-        "PATH": os.environ["PATH"],
-        "TMPDIR": str(scratch),
-        "HOME": "/nonexistent",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "VOLUMES": " ".join(map(str, volumes)),
+    settings = {
+        name: re.sub(r"^/\w+", lambda at: str(volumes.get(at[0], at[0])), value)
+        for name, value in environment().items()
     }
-    probe = [*confined, "sh", "-c", f"touch {data}/probe; ! touch {tmp_path}/probe"]
-    if subprocess.run(probe, env=environment, check=False, capture_output=True, timeout=20).returncode:
+    settings |= {
+        "PATH": os.environ["PATH"],
+        "HOME": "/nonexistent",
+        "VOLUMES": " ".join(map(str, volumes.values())),
+    }
+    confined = read_only(tmp_path)
+    probe = [*confined, "sh", "-c", f"touch {tmp_path}/data/probe; ! touch {tmp_path}/probe"]
+    if subprocess.run(probe, env=settings, check=False, capture_output=True, timeout=20).returncode:
         pytest.skip("this machine lets nobody make mounts of their own")
-    places = {"/data": str(data), "/anchor/head": str(anchor / "head"), "0.0.0.0": "127.0.0.1"}  # noqa: S104
-    arguments = [places.get(argument, argument) for argument in json.loads(only("CMD"))]
+    port = free_port()
+    arguments = ["127.0.0.1" if argument == "0.0.0.0" else argument for argument in json.loads(only("CMD"))]  # noqa: S104
     health = only("HEALTHCHECK").split("CMD", 1)[1].replace(":8731", f":{port}")
-    server = subprocess.Popen(
-        [*confined, *command(*arguments), "--port", str(port)], cwd="/", env=environment
-    )
+    server = subprocess.Popen([*confined, *command(*arguments), "--port", str(port)], cwd="/", env=settings)
     try:
         deadline_s = time.monotonic() + 30
         while not healthy(health) and server.poll() is None and time.monotonic() < deadline_s:
             time.sleep(0.2)
         assert healthy(health)
+        subprocess.run([*confined, *command("verify")], cwd="/", env=settings, check=True, timeout=60)
     finally:
         server.send_signal(signal.SIGTERM)
         code = server.wait(timeout=20)
     assert code in {0, -signal.SIGTERM}
-    assert (anchor / "head").is_file()
+    assert Path(settings["AGENT_LEDGER_HEAD_ANCHOR"]).is_file()
     assert not healthy(health)
 
 

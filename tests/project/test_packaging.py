@@ -100,6 +100,14 @@ def test_schemas_and_queries_reach_the_installed_package(installed):
     assert tables == (ROOT / "schemas" / "tables.sql").read_text(encoding="utf-8")
 
 
+def test_the_installed_command_makes_a_log_and_verifies_it(installed, tmp_path):
+    command = installed / "bin" / "agent-ledger"
+    assert "verify" in run(command, "--help", cwd=tmp_path)
+    data = tmp_path / "data"
+    run(command, "init", "--data", data, "--origin", "packaging.example/log", cwd=tmp_path)
+    run(command, "verify", data, cwd=tmp_path)
+
+
 def test_the_sdist_builds_the_same_wheel(built, wheel, tmp_path):
     with tarfile.open(next(built.glob("*.tar.gz"))) as archive:
         archive.extractall(tmp_path, filter="data")
