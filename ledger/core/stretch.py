@@ -27,7 +27,7 @@ _SUBMITTER = b',"submitter":"'
 _BRACE = ord("}")
 _OWN_END = _SUBMITTER + b'log","v":1}'
 
-Visit = Callable[[int, Entry], None]
+Visit = Callable[[int, Entry, bool], None]
 
 
 class Hints(NamedTuple):
@@ -122,7 +122,7 @@ def check_stretch(stored: Stored, hints: Hints, visit: Visit | None = None) -> O
     Args:
         stored: the stretch.
         hints: what is assumed of the log before it.
-        visit: called with each entry that is well formed, in order; only where forms are checked.
+        visit: called, where forms are checked, with each entry that can be read, in order: its seq, itself, and whether it is sound.
     """
     findings = Findings()
     reader = _Reader(hints, findings, visit)
@@ -199,7 +199,7 @@ class _Reader:
                 continue
             self._check(seq, entry)
             if self._visit is not None:
-                self._visit(seq, entry)
+                self._visit(seq, entry, not self._findings.between(seq, seq + 1))
 
     def _check(self, seq: int, entry: Entry) -> None:
         if entry.seq != seq:

@@ -377,9 +377,12 @@ class Verifier:
             )
             self.findings.add(Kind.ROLLED_BACK, f"the log against the {anchor.what}", detail, self.size)
             return
+        if self._covered < anchor.size and self.findings.between(0, anchor.size):
+            return  # the log's own signed roots do not hold there either: what was altered is named already
         agreed = max((a.size for a in anchors if a.agrees and a.size < anchor.size), default=0)
+        kind = Kind.FORKED if self._covered >= anchor.size else Kind.ALTERED
         detail = f"the log has another root at size {anchor.size}: entries from {agreed} on are not those it vouches for"
-        self.findings.add(Kind.FORKED, f"the log against the {anchor.what}", detail, agreed)
+        self.findings.add(kind, f"the log against the {anchor.what}", detail, agreed)
 
 
 def _attach(tree: list[tuple[int, bytes]], level: int, node: bytes) -> None:

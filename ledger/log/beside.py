@@ -86,15 +86,14 @@ class Beside:
         for person in persons:
             self._check_person(person)
             self._persons.setdefault(person.seq, {})[person.commitment] = person
-        self._group = ""  # when the group commit of the entry before was recorded
-        self._noted = True  # whether the row before has a checkpoint
+        self._visited: set[int] = set()
+        self.groups = Groups(findings)
 
-    def visit(self, seq: int, entry: Entry) -> None:
-        """Check one entry's row. Entries come in order."""
+    def visit(self, seq: int, entry: Entry, sound: bool) -> None:
+        """Check one entry's row. Entries come in order; one that is not sound was reported, and tells no time."""
         row = self._rows[seq]
-        if self._group < entry.recorded_at and not self._noted:
-            report_no_checkpoint(seq - 1, self._findings)
-        self._group, self._noted = entry.recorded_at, row.noted
+        self._visited.add(seq)
+        self.groups.follow(seq, entry.recorded_at if sound else "", row.noted)
         if row.id != entry.members.get("id"):
             detail = f"it is {row.id!r}, and the entry says {entry.members.get('id')!r}"
             self._findings.add(Kind.ALTERED, f"id of entry {seq}", detail, seq)
@@ -104,9 +103,11 @@ class Beside:
         self._check_named(seq, entry, persons)
 
     def finish(self) -> None:
-        """Report the persons whom no entry of the stretch introduced."""
-        for seq, persons in self._persons.items():
-            for person in persons.values():
+        """Report the persons whom the entry that is said to have introduced them does not name."""
+        for seq in (
+            self._visited & self._persons.keys()
+        ):  # of an entry that is missing or unreadable nothing is known
+            for person in self._persons[seq].values():
                 detail = "a person is stored whom the entry does not name"
                 self._findings.add(
                     Kind.ALTERED, f"persons.commitment of entry {seq}", f"{detail}: {person.commitment}", seq
@@ -150,10 +151,29 @@ class Beside:
             self._findings.add(Kind.ALTERED, f"persons of entry {person.seq}", detail, person.seq)
 
 
-def report_no_checkpoint(seq: int, findings: Findings) -> None:
-    """The last row of a group commit has no checkpoint. A group is recorded at one time, and its last row is signed for."""
-    detail = "the group commit that ends there has no signed checkpoint"
-    findings.add(Kind.MISSING, f"the checkpoint on entry {seq}", detail, seq)
+class Groups:
+    """Follows the group commits: all entries of one are recorded at the same time, and the last row has the signed checkpoint."""
+
+    def __init__(self, findings: Findings) -> None:
+        self.first: tuple[int, str] | None = None
+        self.last = (-1, "", True)
+        self._findings = findings
+
+    def follow(self, seq: int, recorded_at: str, noted: bool) -> None:
+        """Take in the next row; its time is "" where nothing can be believed of it."""
+        if self.first is None:
+            self.first = (seq, recorded_at)
+        before, group, was_noted = self.last
+        if seq == before + 1 and "" < group < recorded_at and not was_noted:
+            detail = "the group commit that ends there has no signed checkpoint"
+            self._findings.add(Kind.MISSING, f"the checkpoint on entry {before}", detail, before)
+        self.last = (seq, recorded_at, noted)
+
+    def join(self, first: tuple[int, str] | None, last: tuple[int, str, bool]) -> None:
+        """Take in the first and the last row of the next stretch, which was followed by itself."""
+        if first is not None:
+            self.follow(*first, noted=True)
+            self.last = last
 
 
 def committed(entry: Entry) -> tuple[dict[str, object], dict[str, object]]:

@@ -22,7 +22,7 @@ from ledger.core.report import Findings, Kind, Level, Report
 from ledger.core.stretch import STRETCH_ENTRIES, Hints, Outcome, check_stretch
 from ledger.core.verify import Pin, Verifier
 from ledger.log.anchor import HeadAnchor, default_anchor
-from ledger.log.beside import Absences, Beside, Explained, report_no_checkpoint
+from ledger.log.beside import Absences, Beside, Explained, Groups
 from ledger.log.log import DATABASE
 from ledger.log.readonly import ReadOnly, Stretch, UnreadableError, as_person, as_stretch, refuse_running
 from ledger.log.schema import ROW_SCHEMA
@@ -39,7 +39,8 @@ class Checked(NamedTuple):
 
     outcome: Outcome
     absences: Absences
-    last_noted: bool
+    first_row: tuple[int, str] | None
+    last_row: tuple[int, str, bool]
 
 
 class _Running(Protocol):
@@ -145,12 +146,15 @@ def check_beside(stretch: Stretch, hints: Hints, introduced: dict[str, int], fin
     beside = Beside(stretch.rows, stretch.persons, introduced, findings)
     outcome = check_stretch(stretch.stored, hints, beside.visit)
     beside.finish()
-    findings.take(outcome.findings, outcome.unlisted)
-    last = stretch.stored.start + len(stretch.stored.entries) - 1
+    every = Findings()  # what is wrong with an entry comes before what that leaves beside it
+    every.take(outcome.findings, outcome.unlisted)
+    every.take(findings.kept, findings.count - len(findings.kept))
+    unlisted = every.count - len(every.kept)
     return Checked(
-        outcome._replace(findings=findings.kept, unlisted=findings.count - len(findings.kept)),
+        outcome._replace(findings=every.kept, unlisted=unlisted),
         beside.absences,
-        last not in stretch.rows or stretch.rows[last].noted,
+        beside.groups.first,
+        beside.groups.last,
     )
 
 
@@ -161,7 +165,7 @@ class Joiner:
         self.verifier = verifier
         self.end, self._progress = end, progress
         self._explained = Explained()
-        self._last_time, self._noted = "", True
+        self._groups = Groups(verifier.findings)
 
     def take(self, start: int, checked: Checked | str) -> None:
         """Take in the next stretch, or why it could not be read."""
@@ -171,12 +175,9 @@ class Joiner:
                 verifier.skip(start)
             stop = min(start + STRETCH_ENTRIES, self.end)
             verifier.skip(stop, unreadable=checked)
-            self._noted = True
         else:
             outcome = checked.outcome
-            if outcome.first_time > self._last_time and not self._noted:
-                report_no_checkpoint(start - 1, verifier.findings)
-            self._last_time, self._noted = outcome.last_time, checked.last_noted
+            self._groups.join(checked.first_row, checked.last_row)
             verifier.join(outcome)
             self._explained.take(checked.absences, outcome.own)
         if self._progress is not None:
