@@ -20,14 +20,24 @@ def run(*, quick: bool) -> None:
             for name, (url, token, _) in servers.items():
                 bodies = batches(int(60 * seconds), BATCH)
                 measured = measure(
-                    url, token, "/v1/records", bodies, connections=CLIENTS, seconds=seconds, media_type="application/x-ndjson"
+                    url,
+                    token,
+                    "/v1/records",
+                    bodies,
+                    connections=CLIENTS,
+                    seconds=seconds,
+                    media_type="application/x-ndjson",
                 )
                 results[name].append(measured)
-    print(f"\n(a) batches of {BATCH} records as NDJSON, {CLIENTS} clients, {rounds} rounds of {seconds:.0f} s\n")
+    print(
+        f"\n(a) batches of {BATCH} records as NDJSON, {CLIENTS} clients, {rounds} rounds of {seconds:.0f} s\n"
+    )
     print("| | records/s | batch p50 ms | batch p99 ms | refused |\n|---|---|---|---|---|")
     for name, rows in results.items():
         middle = sorted(rows, key=lambda row: row.per_second)[len(rows) // 2]
-        print(f"| {name} | {middle.per_second * BATCH:.0f} | {middle.p50_ms:.0f} | {middle.p99_ms:.0f} | {middle.refused} |")
+        print(
+            f"| {name} | {middle.per_second * BATCH:.0f} | {middle.p50_ms:.0f} | {middle.p99_ms:.0f} | {middle.refused} |"
+        )
     rates = {name: [m.per_second for m in rows] for name, rows in results.items()}
     print(f"\nsigned / unsigned {ratio(rates['signed'], rates['unsigned'])}; aim 0.8")
     print(f"signed / plain {ratio(rates['signed'], rates['plain'])}; aim 2")

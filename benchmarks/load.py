@@ -69,7 +69,7 @@ class _Connection(asyncio.Protocol):
         self.buffer = b""
         self.send()
 
-    def connection_lost(self, exc):
+    def connection_lost(self, exc):  # noqa: ARG002
         self.load.left()
 
 
@@ -80,7 +80,8 @@ class _Load:
         self.open = plan.connections
         self.head = (
             f"POST {plan.path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {plan.token}\r\n"
-            f"Content-Type: {plan.media_type}\r\nContent-Length: ".encode() + b"%d\r\n\r\n"
+            f"Content-Type: {plan.media_type}\r\nContent-Length: ".encode()
+            + b"%d\r\n\r\n"
         )
         self.until = time.perf_counter() + plan.seconds
         self.seconds, self.refused = [], 0
@@ -108,7 +109,9 @@ async def _run(plan: Plan) -> Measured:
     parts = urlsplit(plan.url)
     began = time.perf_counter()
     for _ in range(plan.connections):
-        await asyncio.get_running_loop().create_connection(lambda: _Connection(load), parts.hostname, parts.port)
+        await asyncio.get_running_loop().create_connection(
+            lambda: _Connection(load), parts.hostname, parts.port
+        )
     await load.done
     took = time.perf_counter() - began
     ordered = sorted(load.seconds)

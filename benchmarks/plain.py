@@ -1,5 +1,6 @@
 """What a team writes in an afternoon: FastAPI, and an INSERT of the same JSON into DuckDB, committed per request; and an empty route."""
 
+import asyncio
 import json
 import os
 import sys
@@ -43,8 +44,6 @@ def make(folder: Path) -> FastAPI:
 
     @app.post("/v1/records", status_code=201)
     async def records(request: Request) -> dict:
-        import asyncio
-
         body = await request.body()
         rows = [row(json.loads(line)) for line in body.split(b"\n")]
         await asyncio.to_thread(insert, rows)

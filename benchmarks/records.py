@@ -41,7 +41,11 @@ def record(number: int, run: str) -> dict:
             "arguments": {"recipient": "GB29NWBK60161331926819", "amount": 98.7, "subject": "invoice"},
             "facts": {"amount_minor": 9870, "currency": "EUR"},
         },
-        "identity": {"agent_id": "payer", "agent_name": "Payer", "principal": f"user{number % 50}@example.com"},
+        "identity": {
+            "agent_id": "payer",
+            "agent_name": "Payer",
+            "principal": f"user{number % 50}@example.com",
+        },
         "resource": {"type": "account", "id": f"account-{number % 1000}", "classification": "restricted"},
         "policy": {"effect": "allow", "engine": "opa", "rule": "payments.small"},
         "outcome": {"status": "success", "duration_ns": 1200300, "result": {"state": "paid", "words": WORDS}},

@@ -11,13 +11,17 @@ from pathlib import Path
 from benchmarks.load import Measured, Plan
 
 
-def measure(url: str, token: str, path: str, bodies: list[str], *, connections: int, seconds: float, media_type: str) -> Measured:
+def measure(
+    url: str, token: str, path: str, bodies: list[str], *, connections: int, seconds: float, media_type: str
+) -> Measured:
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump(bodies, file)
         file.flush()
         plan = Plan(url, path, token, media_type, file.name, connections, seconds)
         command = [sys.executable, "-m", "benchmarks.load", json.dumps(asdict(plan))]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent
+        )
         return Measured(**json.loads(done.stdout))
 
 

@@ -21,7 +21,9 @@ def serving(module: str):
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "data"
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        with subprocess.Popen([sys.executable, "-m", module, str(folder)], cwd=ROOT, env=environment) as process:
+        with subprocess.Popen(
+            [sys.executable, "-m", module, str(folder)], cwd=ROOT, env=environment
+        ) as process:
             try:
                 url = _url(folder, process)
                 token = folder / "cli.token"

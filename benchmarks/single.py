@@ -14,14 +14,32 @@ def run(*, quick: bool) -> None:
         for _ in range(rounds):
             bodies = texts(int(6_000 * seconds))
             ours.append(
-                measure(url, token, "/v1/records", bodies, connections=CLIENTS, seconds=seconds, media_type="application/json")
+                measure(
+                    url,
+                    token,
+                    "/v1/records",
+                    bodies,
+                    connections=CLIENTS,
+                    seconds=seconds,
+                    media_type="application/json",
+                )
             )
             empty.append(
-                measure(plain_url, "none", "/empty", bodies[:1], connections=CLIENTS, seconds=seconds, media_type="application/json")
+                measure(
+                    plain_url,
+                    "none",
+                    "/empty",
+                    bodies[:1],
+                    connections=CLIENTS,
+                    seconds=seconds,
+                    media_type="application/json",
+                )
             )
     print(f"\n(b) single records, {CLIENTS} clients, {rounds} rounds of {seconds:.0f} s\n")
     print("| | requests/s | p50 ms | p99 ms | max ms | refused |\n|---|---|---|---|---|---|")
     for name, rows in (("durable, signed", ours), ("empty route", empty)):
         best = sorted(rows, key=lambda row: row.per_second)[len(rows) // 2]
-        print(f"| {name} | {best.per_second:.0f} | {best.p50_ms:.1f} | {best.p99_ms:.1f} | {best.max_ms:.1f} | {best.refused} |")
+        print(
+            f"| {name} | {best.per_second:.0f} | {best.p50_ms:.1f} | {best.p99_ms:.1f} | {best.max_ms:.1f} | {best.refused} |"
+        )
     print(f"\nratio {ratio([m.per_second for m in ours], [m.per_second for m in empty])}; aim 0.4")

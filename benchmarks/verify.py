@@ -1,1 +1,131 @@
-def run(*, quick): pass
+"""(c) Verification of a stopped log, against a bare SHA-256 loop over the same bytes on one core."""
+
+import multiprocessing
+import os
+import tempfile
+import threading
+import time
+from concurrent.futures import ProcessPoolExecutor
+from hashlib import sha256
+from pathlib import Path
+
+from benchmarks.records import texts
+from benchmarks.running import ratio
+from ledger.core.chain import Stored
+from ledger.core.note import parse_vkey
+from ledger.core.report import Level
+from ledger.core.stretch import STRETCH_ENTRIES, check_stretch
+from ledger.core.verify import Verifier
+from ledger.log.fsck import verify_folder
+from ledger.log.log import Log
+from ledger.records.prepare import prepare
+
+ORIGIN, BATCH = "bench.example/log", 500
+_stretches: list[Stored] = []
+
+
+def _fill(folder: Path, count: int) -> str:
+    Log.create(folder, ORIGIN)
+    log = Log.open(folder)
+    lines = texts(count)
+    for at in range(0, count, BATCH):
+        items = [
+            prepare(
+                line.encode(),
+                submitter="token:bench",
+                persons=log.persons,
+                origin=ORIGIN,
+                agent_key=log.agent_key,
+            )
+            for line in lines[at : at + BATCH]
+        ]
+        settled = threading.Event()
+        log.submit(items, atomic=True, done=lambda _, settled=settled: settled.set())
+        settled.wait()
+    log.close()
+    return log.vkey
+
+
+def _read(folder: Path) -> list[Stored]:
+    log = Log.open(folder)
+    rows = [row for batch in log.rows(0, log.head().size, contents=False) for row in batch.to_pylist()]
+    log.close()
+    found = []
+    for start in range(0, len(rows), STRETCH_ENTRIES):
+        part = rows[start : start + STRETCH_ENTRIES]
+        following = rows[start + STRETCH_ENTRIES : start + STRETCH_ENTRIES + 1]
+        found.append(
+            Stored(
+                start=start,
+                entries=[row["entry"].encode() for row in part],
+                hashes=[row["hash"] for row in part],
+                notes={row["seq"]: row["checkpoint"].encode() for row in part if row["checkpoint"]},
+                following=[row["entry"].encode() for row in following],
+            )
+        )
+    return found
+
+
+def _stretch(index: int, hints):
+    return check_stretch(_stretches[index], hints)
+
+
+def _hashes(vkey: str, processes: int) -> None:
+    """Hashes, chain, every root and every signature."""
+    verifier = Verifier(parse_vkey(vkey), level=Level.HASHES)
+    if processes == 1:
+        for stored in _stretches:
+            verifier.join(check_stretch(stored, verifier.hints(stored.start)))
+    else:
+        with ProcessPoolExecutor(processes, multiprocessing.get_context("fork")) as pool:
+            hints = [verifier.hints(stored.start) for stored in _stretches]
+            for outcome in pool.map(_stretch, range(len(_stretches)), hints):
+                verifier.join(outcome)
+    report = verifier.finish()
+    if report.findings:
+        raise SystemExit(report.findings)
+
+
+def _everything(folder: Path, vkey: str, processes: int) -> None:
+    report = verify_folder(folder, vkey=parse_vkey(vkey), processes=processes)
+    if report.findings:
+        raise SystemExit(report.findings)
+
+
+def _bare(entries: list[bytes]) -> None:
+    for entry in entries:
+        sha256(entry).digest()
+
+
+def _timed(function, *arguments) -> float:
+    began = time.perf_counter()
+    function(*arguments)
+    return time.perf_counter() - began
+
+
+def run(*, quick: bool) -> None:
+    count, rounds = (20_000, 2) if quick else (100_000, 3)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "data"
+        vkey = _fill(folder, count)
+        _stretches[:] = _read(folder)
+        entries = [entry for stored in _stretches for entry in stored.entries]
+        rates: dict[str, list[float]] = {}
+        for _ in range(rounds):
+            for name, function, arguments in (
+                ("bare SHA-256 loop", _bare, (entries,)),
+                ("hashes, chain, roots, signatures", _hashes, (vkey, 1)),
+                ("the same, 2 processes", _hashes, (vkey, 2)),
+                ("everything, from the database", _everything, (folder, vkey, 1)),
+                ("the same, 2 processes ", _everything, (folder, vkey, 2)),
+            ):
+                rates.setdefault(name, []).append(len(entries) / _timed(function, *arguments))
+    size = sum(map(len, entries)) / len(entries)
+    print(
+        f"\n(c) verification of {len(entries)} entries of {size:.0f} bytes, {rounds} rounds, {os.cpu_count()} cores\n"
+    )
+    print("| | entries/s | of the bare loop |\n|---|---|---|")
+    bare = rates["bare SHA-256 loop"]
+    for name, values in rates.items():
+        print(f"| {name.strip()} | {sorted(values)[len(values) // 2]:.0f} | {ratio(values, bare)} |")
+    print("\naims: 0.5 for hashes, chain, roots and signatures; 0.1 for everything")
