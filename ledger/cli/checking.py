@@ -35,7 +35,8 @@ class Checked(NamedTuple):
     def keep(self) -> None:
         """Remember it. The caller has seen that nothing was found."""
         if self.newest is not None:
-            remember(*self.newest)
+            path = remember(*self.newest)
+            terminal.say(f"remembered for the next time: {path}", style="dim")
 
 
 class Kept(NamedTuple):

@@ -15,7 +15,7 @@ from ledger.cli.reading import record_of, records_in
 from ledger.cli.target import Data, Json, TokenFile, Url, connect
 
 STDIN = Path("-")
-MAX_SHOWN_REFUSALS = 20
+MAX_SHOWN = 20
 
 
 def post(
@@ -43,19 +43,55 @@ def post(
     A record that is refused does not stop the others; the exit status is 2 then.
     """
     records = _records(files or [], field or [])
-    posted, refusals = Posted(), 0
-    every = terminal.wants_json(as_json)
+    posted, shown = Posted(), _Shown(as_json=terminal.wants_json(as_json))
     with connect(data, url, token_file) as client, terminal.progress("records") as bar:
         task = bar.add_task("posting", total=None)
         for batch in [list(records)] if atomic else batches(records):
             for result in post_batch(client, batch, posted, atomic=atomic):
-                if every:
-                    terminal.write(json.dumps(result, ensure_ascii=False) + "\n")
-                if "seq" not in result:
-                    refusals += 1
-                    _say_refusal(result, refusals)
+                shown.take(result)
             bar.update(task, completed=posted.total)
-    _conclude(posted, every)
+    if not posted.total:
+        raise CommandError("nothing to post: no record was found")
+    shown.end()
+    terminal.say(posted.sentence())
+    if posted.refused:
+        raise typer.Exit(Exit.REFUSED)
+
+
+class _Shown:
+    """Results as they come: all of them as JSON, the first ones on a terminal; the first refusals in words."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self._rows: list[tuple[Any, ...]] = []
+        self._refusals = self._results = 0
+
+    def take(self, result: dict[str, Any]) -> None:
+        """Take in one record's result."""
+        self._results += 1
+        if self._as_json:
+            terminal.write(json.dumps(result, ensure_ascii=False) + "\n")
+        elif "seq" in result and len(self._rows) < MAX_SHOWN:
+            there = "was there already" if result["existing"] else "appended"
+            self._rows.append((result["seq"], result["id"], there, result["recorded_at"]))
+        if "seq" not in result:
+            self._refusals += 1
+            self._say_refusal(result)
+
+    def end(self) -> None:
+        """Print the table of a terminal."""
+        if self._rows:
+            terminal.print_table(["seq", "id", "", "recorded at"], self._rows)
+            more = self._results - self._refusals - len(self._rows)
+            if more:
+                terminal.say(f"and {more:,} more", style="dim")
+
+    def _say_refusal(self, problem: dict[str, Any]) -> None:
+        if self._refusals <= MAX_SHOWN:
+            code = str(problem.get("type", "")).rpartition(":")[2]
+            terminal.complain(f"record {problem.get('record')}: {problem.get('detail')} [{code}]")
+        elif self._refusals == MAX_SHOWN + 1:
+            terminal.complain("and more; with --json each is on stdout")
 
 
 def _records(files: list[Path], fields: list[str]) -> Iterator[bytes]:
@@ -72,21 +108,3 @@ def _records(files: list[Path], fields: list[str]) -> Iterator[bytes]:
         else:
             with path.open("rb") as stream:
                 yield from records_in(stream, str(path))
-
-
-def _say_refusal(problem: dict[str, Any], count: int) -> None:
-    if count <= MAX_SHOWN_REFUSALS:
-        code = str(problem.get("type", "")).rpartition(":")[2]
-        terminal.complain(f"record {problem.get('record')}: {problem.get('detail')} [{code}]")
-    elif count == MAX_SHOWN_REFUSALS + 1:
-        terminal.complain("and more; with --json each is on stdout")
-
-
-def _conclude(posted: Posted, every: bool) -> None:
-    if not posted.total:
-        raise CommandError("nothing to post: no record was found")
-    if not every:
-        terminal.print_table(["", "records"], posted.summary().items())
-    terminal.say(posted.sentence())
-    if posted.refused:
-        raise typer.Exit(Exit.REFUSED)

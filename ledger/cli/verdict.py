@@ -35,8 +35,8 @@ def show(checked: str, report: Mapping[str, Any]) -> None:
         )
 
 
-def say(checked: str, report: Mapping[str, Any]) -> None:
-    """The verdict, what it rests on and what it does not show, on stderr."""
+def say(checked: str, report: Mapping[str, Any], said: set[str]) -> None:
+    """The verdict, what it rests on and what it does not show, on stderr; what was said before, once only."""
     if report["findings"]:
         style = "bold red"
     elif NOT_ANCHORED in report["verdict"]:
@@ -45,4 +45,6 @@ def say(checked: str, report: Mapping[str, Any]) -> None:
         style = "green"
     terminal.say(f"{checked}: {report['verdict']}", style=style)
     for sentence in report["words"]:
-        terminal.say(f"  {sentence}")
+        if sentence not in said:
+            terminal.say(f"  {sentence}")
+    said.update(report["words"])

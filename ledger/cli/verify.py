@@ -122,9 +122,10 @@ CHECKED = {"client": "entries and hashes, by this command", "stored": "all that 
 def _conclude(place: str, reports: dict[str, dict[str, Any]], as_json: bool) -> None:
     if terminal.wants_json(as_json):
         terminal.print_json({"target": place, **reports})
+    said: set[str] = set()
     for name, report in reports.items():
         if not terminal.wants_json(as_json):
             verdict.show(f"{place}: {CHECKED[name]}", report)
-        verdict.say(CHECKED[name], report)
+        verdict.say(CHECKED[name], report, said)
     if verdict.has_findings(reports):
         raise typer.Exit(Exit.FINDINGS)

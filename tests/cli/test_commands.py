@@ -114,6 +114,14 @@ def test_on_a_terminal_get_is_a_table_that_cannot_move_the_cursor(ledger):
     assert "send_money" in shown
 
 
+def test_on_a_terminal_post_shows_the_id_that_the_ledger_gave(ledger):
+    shown = ledger.run(
+        "post", "-f", "tool.name=x", TTY_COMPATIBLE="1", COLUMNS="200", NO_COLOR="1"
+    ).stdout.decode()
+    newest = json.loads(ledger.run("tail", "-n", "1").stdout)
+    assert newest["id"] in shown
+
+
 def test_sql_answers_over_what_was_just_acknowledged(ledger):
     record = action()
     ledger.run("post", stdin=lines(record))
