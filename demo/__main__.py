@@ -40,7 +40,7 @@ def main() -> int:
         signal.signal(number, lambda *_: sys.exit(0))  # an exception, so that the ledger is stopped in order
     try:
         with Service(options.data.absolute(), options.port) as service:
-            held = _show(service)
+            held = _show(service, once=options.once)
             if not options.once:
                 screen.say("Serving until you press Ctrl-C.", "bold")
                 service.wait_for_end()
@@ -52,7 +52,7 @@ def main() -> int:
     return 0 if held else 1
 
 
-def _show(service: Service) -> bool:
+def _show(service: Service, *, once: bool) -> bool:
     with LedgerClient(service.url, service.admin_token()) as auditor:
         screen.step(1, "A ledger")
         log = auditor.log()
@@ -73,7 +73,7 @@ def _show(service: Service) -> bool:
             _ask(auditor, asked.sql, recorder.conversation)
 
         screen.step(5, "Where to look next")
-        _next_steps(service, recorder)
+        _next_steps(service, recorder, once=once)
     return held
 
 
@@ -119,20 +119,22 @@ def _ask(auditor: LedgerClient, sql: str, conversation: str) -> None:
     screen.answer([column["name"] for column in answer["columns"]], answer["rows"])
 
 
-def _next_steps(service: Service, recorder: Recorder) -> None:
+def _next_steps(service: Service, recorder: Recorder, *, once: bool) -> None:
     installed = Path(sys.executable).with_name("agent-ledger")
     command = _short(installed) if installed.exists() else "python -m ledger.cli"
     here = f"--data {_short(service.data)}"
-    screen.pairs(
-        {
-            "every question": f"{command} query {here}",
-            "the denied call": f"{command} get {recorder.denied_id()} {here}",
-            "verify it yourself": f"{command} verify {here}",
-            "your own SQL": f'{command} sql "SELECT time, tool_name, outcome_status FROM actions" {here}',
-            "every route": f"{service.url}/openapi.json",
-            "what is signed": "docs/format.md",
-        }
-    )
+    denied = recorder.denied()
+    account = denied["resource"]["id"]
+    steps = {
+        "the denied call": f"{command} get {denied['id']} {here}",
+        "what led to it": f"{command} query what-was-read-before-acting -p resource_id={account} {here}",
+        "every question": f"{command} query {here}",
+        "your own SQL": f'{command} sql "SELECT time, tool_name, outcome_status FROM actions" {here}',
+        "verify it yourself": f"{command} verify {here}",
+        "every route": f"{service.url}/openapi.json",
+        "what is signed": "docs/format.md",
+    }
+    screen.pairs({"first, serve it again": f"{command} serve {here}"} | steps if once else steps)
 
 
 def _short(path: Path) -> str:

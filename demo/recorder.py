@@ -69,12 +69,12 @@ class Recorder:
         answer.raise_for_status()
         self.checkpoint = answer.text
 
-    def denied_id(self) -> str:
-        """The id of the first intent that policy denied."""
-        denied = next(
+    def denied(self) -> dict[str, Any]:
+        """The first intent that policy denied, as it was recorded."""
+        action_id = next(
             record["action_id"] for record in self.posted if record.get("policy", {}).get("effect") == "deny"
         )
-        return next(str(record["id"]) for record in self.posted if record.get("action_id") == denied)
+        return next(record for record in self.posted if record.get("action_id") == action_id)
 
     async def request(self) -> None:
         """Record what the user asked for, before any of it is done."""

@@ -18,7 +18,7 @@ MASK: Final = "[masked]"
 _TOKEN = re.compile(r"alt_[A-Za-z0-9_-]+|(?i:\bbearer\s+)\S+|PRIVATE\+KEY\+\S+")
 _ACCESS = "uvicorn.access"
 _ACCESS_ARGS = 5
-_QUIET = ("httpx", "httpcore", "asyncio", "opentelemetry", "mcp")
+_QUIET = ("uvicorn.error", "httpx", "httpcore", "asyncio", "opentelemetry", "mcp")
 
 
 def configure_logging(level: str = "INFO", stream: TextIO | None = None) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -25,6 +26,19 @@ WITHIN_S = 120
 def demo(*arguments):
     command = [sys.executable, "-m", "demo", *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=WITHIN_S, check=False)
+
+
+def cli(state, *arguments):
+    """A command that the demo shows, and what it prints; it keeps its memory in `state`."""
+    return subprocess.run(
+        [sys.executable, "-m", "ledger.cli", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "XDG_STATE_HOME": str(state)},
+        capture_output=True,
+        text=True,
+        timeout=WITHIN_S,
+        check=True,
+    ).stdout
 
 
 def test_the_demo_runs_to_its_end_twice_in_one_folder_and_shows_what_happened(tmp_path):
@@ -60,17 +74,16 @@ def test_it_keeps_serving_until_it_is_told_to_end_and_its_next_steps_work(tmp_pa
         serving = json.loads((data / "serving.json").read_bytes())
         assert httpx.get(f"{serving['url']}/readyz", trust_env=False).status_code == 200
         steps = "".join(lines).partition("\n5  ")[2]
-        shown_id = re.search(r" get (\S+) --data", steps)[1]
-        got = subprocess.run(
-            [sys.executable, "-m", "ledger.cli", "get", shown_id, "--data", str(data)],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=WITHIN_S,
-        )
-        assert ATTACKER[0] in got.stdout
-        assert "9800.00" in got.stdout
+        commands = re.findall(r"(python -m ledger\.cli|\S*agent-ledger) (.+)", steps)
+        assert len(commands) == 5
+        answers = [cli(tmp_path, *shlex.split(arguments)) for _, arguments in commands]
+        got, read, questions, rows, verified = answers
+        assert ATTACKER[0] in got
+        assert "9800.00" in got
+        assert "invoice-1042.txt" in read
+        assert "what-was-read-before-acting" in questions
+        assert "send_email" in rows
+        assert json.loads(verified)["client"]["findings"] == []
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
