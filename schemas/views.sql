@@ -52,22 +52,23 @@ told AS (
         AND by_conversation.call_id = fact.call_id AND by_conversation.scope = 'c:' || fact.conversation_id
     WHERE own
 ),
-called AS (  -- the smallest seq that a call shares with others in its trace or its conversation
-    SELECT *, CASE WHEN told_id IS NULL AND call_id IS NOT NULL THEN least(
-        CASE WHEN trace_id IS NOT NULL THEN min(seq) OVER (PARTITION BY submitter, told_id, call_id, trace_id) END,
-        CASE WHEN conversation_id IS NOT NULL THEN min(seq) OVER (PARTITION BY submitter, told_id, call_id, conversation_id) END,
-        seq) END AS near
-    FROM told
+called AS (  -- the smallest seq that a call without action_id shares with others in its trace or its conversation
+    SELECT *, least(
+        CASE WHEN trace_id IS NOT NULL THEN min(seq) OVER (PARTITION BY submitter, call_id, trace_id) END,
+        CASE WHEN conversation_id IS NOT NULL THEN min(seq) OVER (PARTITION BY submitter, call_id, conversation_id) END,
+        seq) AS near
+    FROM told WHERE told_id IS NULL AND call_id IS NOT NULL
 ),
-grouped AS (  -- once more, because one record may share its trace with a second and its conversation with a third
-    SELECT *, CASE
-        WHEN told_id IS NOT NULL THEN min(seq) OVER (PARTITION BY submitter, told_id)
-        WHEN call_id IS NOT NULL THEN least(
-            CASE WHEN trace_id IS NOT NULL THEN min(near) OVER (PARTITION BY submitter, told_id, call_id, trace_id) END,
-            CASE WHEN conversation_id IS NOT NULL THEN min(near) OVER (PARTITION BY submitter, told_id, call_id, conversation_id) END,
-            near)
-        ELSE seq END AS first_of
+grouped AS (
+    SELECT *, min(seq) OVER (PARTITION BY submitter, told_id) AS first_of FROM told WHERE told_id IS NOT NULL
+    UNION ALL  -- once more, because one record may share its trace with a second and its conversation with a third
+    SELECT * EXCLUDE (near), least(
+        CASE WHEN trace_id IS NOT NULL THEN min(near) OVER (PARTITION BY submitter, call_id, trace_id) END,
+        CASE WHEN conversation_id IS NOT NULL THEN min(near) OVER (PARTITION BY submitter, call_id, conversation_id) END,
+        near)
     FROM called
+    UNION ALL
+    SELECT *, seq FROM told WHERE told_id IS NULL AND call_id IS NULL
 ),
 member AS (  -- a model may use a call_id twice: two whole actions are two rows, unless they say themselves that they are one
     SELECT *, CASE
@@ -75,14 +76,14 @@ member AS (  -- a model may use a call_id twice: two whole actions are two rows,
         ELSE first_of::BIGINT END AS action
     FROM grouped
 ),
-ruled AS (
+ruled AS MATERIALIZED (
     SELECT *, CASE
         WHEN seq = min(seq) OVER (PARTITION BY action) THEN 'record'
         WHEN action_id IS NOT NULL THEN 'action_id'
         ELSE 'call_id' END AS rule
     FROM member
 ),
-action AS (
+action AS MATERIALIZED (
     SELECT
         action, min(seq) AS first_seq, max(seq) AS last_seq, count(*) AS records,
         list("type" ORDER BY seq) AS stages, max("time") AS ended,
@@ -140,7 +141,7 @@ found AS (
         AND offer.conversation_id = need.conversation_id AND need.ended >= offer."time"
     WHERE need.turn_id IS NULL OR offer.turn_id IS NULL OR need.turn_id = offer.turn_id
 ),
-filled AS (
+filled AS MATERIALIZED (
     SELECT action, facet, arg_min({'seq': seq, 'rule': rule}, (priority, -epoch_us("time"), seq)) AS "from"
     FROM found
     GROUP BY action, facet
@@ -153,7 +154,7 @@ filler AS (
     FROM filled
     GROUP BY action
 ),
-judged AS (
+judged AS MATERIALIZED (
     SELECT action.action, at_policy, at_approval, at_outcome, first_seq, last_seq, stages, records = 1 AND filler.action IS NULL AS alone,
         {
             'request': coalesce(action.request, filler.request), 'decision': coalesce(action.decision, filler.decision), 'tool': tool,

@@ -4,6 +4,7 @@ import asyncio
 import csv
 import io
 import json
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ import pytest
 
 from ledger.core.errors import Code, LedgerError
 from ledger.forensics import service as service_module
+from ledger.forensics.engine import Query
+from ledger.forensics.process import Bounds, WorkerProcess
 from ledger.forensics.render import ARROW, CSV
 from ledger.log.log import Log
 from tests.forensics.conftest import Desk, action
@@ -251,3 +254,29 @@ def test_a_checkpoint_that_the_logs_key_did_not_sign_is_not_answered_for(new_log
 
 def test_the_writers_database_is_a_file_that_the_worker_never_had(desk: Desk):
     assert desk.ask("SELECT path FROM duckdb_databases() WHERE path IS NOT NULL") == []
+
+
+def test_a_worker_whose_service_forgot_it_ends_by_itself(log: Log):
+    worker = WorkerProcess(log.vkey, Bounds(0.1, 200_000_000, 5 * 1024**3))
+    head = log.head()
+    worker.fill(log, head)
+    worker.kill = lambda: None  # the service is gone, or hangs
+    with pytest.raises(LedgerError):
+        worker.ask(Query(BOMBS[2], {}, "application/json", 10, 1_000), head)
+    assert worker._process.wait() == -signal.SIGALRM
+
+
+def test_closing_does_not_wait_for_a_bomb(log: Log):
+    desk = Desk(log, deadline_s=60)
+
+    async def close_during_a_bomb() -> float:
+        bomb = asyncio.create_task(desk.service.run(BOMBS[2]))
+        await asyncio.sleep(0.5)
+        began = time.monotonic()
+        await desk.service.close()
+        with pytest.raises(LedgerError):
+            await bomb
+        return time.monotonic() - began
+
+    assert desk.loop.run_until_complete(close_during_a_bomb()) < 5
+    desk.loop.close()
