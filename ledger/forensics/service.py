@@ -170,7 +170,11 @@ class QueryService:
             self._drop()
         if self._worker is None:
             self._worker = WorkerProcess(self._log.vkey, self._bounds)
-        self._worker.fill(self._log, head)
+        try:
+            self._worker.fill(self._log, head)
+        except BaseException:  # it may have got a part of it, and must not get that part twice
+            self._drop()
+            raise
         return self._worker
 
     def _drop(self) -> None:

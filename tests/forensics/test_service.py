@@ -280,3 +280,23 @@ def test_closing_does_not_wait_for_a_bomb(log: Log):
 
     assert desk.loop.run_until_complete(close_during_a_bomb()) < 5
     desk.loop.close()
+
+
+def test_a_worker_that_got_half_of_the_rows_is_not_given_them_twice(
+    new_log: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
+):
+    log = Log.open(new_log())
+    desk = Desk(log)
+    desk.post(*[action(n) for n in range(3)])
+
+    def broken(start: int, end: int) -> Iterator[pa.RecordBatch]:
+        yield next(iter(Log.rows(log, start, end - 2)))
+        raise LedgerError(Code.STORAGE_FAILED, "the disk")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(log, "rows", broken)
+        with pytest.raises(LedgerError, match="the disk"):
+            desk.run("SELECT 1")
+    assert desk.ask("SELECT count(*) FROM records") == [[4]]
+    desk.close()
+    log.close()
