@@ -24,6 +24,7 @@ SEEN = "checkpoint this user saw last"
 POLL_S = 0.2
 BUSY, FORBIDDEN = 429, 403
 MAX_WAITS = 120
+MAX_WAIT_S = 5.0
 
 
 class Checked(NamedTuple):
@@ -160,13 +161,24 @@ def check_server(client: LedgerClient, kept: Kept, progress: Progress) -> Checke
         state = client.verification(job)
         progress(state["done"], state["total"])
         if state["state"] == "finished":
-            return Checked(state["report"])
+            return Checked(_report(state.get("report")))
         if state["state"] == "failed":
             raise CommandError(
                 f"the ledger's own verification broke off: {state.get('problem', {}).get('detail')}",
                 Exit.UNREACHABLE,
             )
         time.sleep(POLL_S)
+
+
+def _report(found: Any) -> dict[str, Any]:
+    """A report as a server sent it.
+
+    Raises:
+        CommandError: it is none.
+    """
+    if isinstance(found, dict) and found.keys() >= Report("", 0, b"", 0).to_dict().keys():
+        return found
+    raise CommandError("the ledger's report is none that this command can read", Exit.UNREACHABLE)
 
 
 def _start(client: LedgerClient, checkpoint: str | None, receipts: list[str]) -> str:
@@ -176,7 +188,7 @@ def _start(client: LedgerClient, checkpoint: str | None, receipts: list[str]) ->
         except ProblemError as problem:
             if problem.status != BUSY:
                 raise
-            time.sleep(problem.retry_after_s or 1.0)
+            time.sleep(min(problem.retry_after_s or 1.0, MAX_WAIT_S))
     raise CommandError("another verification runs there and does not end", Exit.UNREACHABLE)
 
 

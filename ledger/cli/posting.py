@@ -35,7 +35,7 @@ class Posted:
         """Count one record's result."""
         if "seq" not in result:
             self.refused += 1
-        elif result["existing"]:
+        elif result.get("existing"):
             self.existing += 1
         else:
             self.appended += 1
@@ -103,7 +103,10 @@ def _send(client: LedgerClient, batch: list[bytes], atomic: bool) -> list[dict[s
     waits = 0
     while True:
         try:
-            return list(client.post_records(body, media_type, atomic=atomic)["results"])
+            results = client.post_records(body, media_type, atomic=atomic).get("results", [])
+            if len(results) != len(batch):
+                raise UnreachableError(f"{client.url} answered for {len(results)} of {len(batch)} records")
+            return list(results)
         except ProblemError as problem:
             waits += 1
             if problem.code != QUEUE_FULL or waits > MAX_WAITS:

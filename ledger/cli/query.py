@@ -12,7 +12,7 @@ from ledger.cli import terminal
 from ledger.cli.exits import CommandError
 from ledger.cli.reading import parse_assignment
 from ledger.cli.target import Data, TokenFile, Url, connect
-from ledger.client.http import JSON, LedgerClient, Question
+from ledger.client.http import LedgerClient, Question
 
 
 class Format(enum.StrEnum):
@@ -124,7 +124,7 @@ def _answer(client: LedgerClient, question: Question, form: Format) -> None:
     if form in MEDIA_TYPES:
         _write(client.query(question, accept=MEDIA_TYPES[form]), form)
         return
-    answer = json.loads(client.query(question, accept=JSON))
+    answer = client.table(question)
     names = [column["name"] for column in answer["columns"]]
     if form is Format.JSON:
         terminal.print_json(answer)
@@ -137,7 +137,7 @@ def _answer(client: LedgerClient, question: Question, form: Format) -> None:
     more = " (there are more: raise --limit)" if answer["truncated"] else ""
     terminal.say(
         f"{answer['row_count']:,} rows{more} of the log at size {answer['size']:,}, root {answer['root'][:16]}…, "
-        f"in {answer['seconds']:.2f} s",
+        f"in {answer.get('seconds', 0):.2f} s",
         style="dim",
     )
 

@@ -1,5 +1,6 @@
 """A small HTTP client of the ledger: one method per question, errors as exceptions with the problem's own words."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Self
@@ -12,6 +13,10 @@ PROBLEM_PREFIX = "urn:agent-ledger:problem:"
 TIMEOUT_S = 60.0
 CONNECT_TIMEOUT_S = 5.0
 MAX_PROBLEM_CHARS = 2_000
+MAX_ANSWER_BYTES = 512 * 1024 * 1024
+MAX_RETRY_AFTER_S = 60.0
+TABLE = {"columns": list, "rows": list, "row_count": int, "truncated": bool, "size": int, "root": str}
+STORED = {"seq": int, "leaf_hash": str, "recorded_at": str, "entry": dict, "contents": list, "persons": list}
 
 
 class UnreachableError(Exception):
@@ -118,21 +123,21 @@ class LedgerClient:
             headers["Content-Encoding"] = encoding
         if atomic:
             headers["Prefer"] = "handling=strict"
-        return self._object("POST", "/v1/records", content=body, headers=headers)
+        return self._object("POST", "/v1/records", {}, content=body, headers=headers)
 
     # ---- reading
 
     def log(self) -> dict[str, Any]:
         """Origin, verifier key, size, root, where it is anchored."""
-        return self._object("GET", "/v1/log")
+        return self._object("GET", "/v1/log", {"origin": str, "verifier_key": str, "size": int})
 
     def record(self, record_id: str) -> dict[str, Any]:
         """A record by its id."""
-        return self._object("GET", f"/v1/records/{quote(record_id, safe='')}")
+        return self._object("GET", f"/v1/records/{quote(record_id, safe='')}", STORED)
 
     def entry(self, seq: int) -> dict[str, Any]:
         """A record by its place in the log."""
-        return self._object("GET", f"/v1/entries/{seq}")
+        return self._object("GET", f"/v1/entries/{seq}", STORED)
 
     def receipt(self, seq: int) -> bytes:
         """The receipt of an entry (tlog-proof text)."""
@@ -146,59 +151,66 @@ class LedgerClient:
 
     def queries(self) -> list[dict[str, Any]]:
         """The named queries with their parameters and columns."""
-        return list(self._object("GET", "/v1/queries")["queries"])
+        return list(self._object("GET", "/v1/queries", {"queries": list})["queries"])
 
     def query(self, question: Question, *, accept: str = JSON) -> bytes:
         """Ask, and get the answer in the media type that was asked for."""
-        body: dict[str, Any] = {"parameters": dict(question.parameters)}
-        if question.limit is not None:
-            body["limit"] = question.limit
-        if question.name is None:
-            body["sql"] = question.sql
-            path = "/v1/query"
-        else:
-            path = f"/v1/queries/{quote(question.name, safe='')}"
-        return self._send("POST", path, json=body, headers={"Accept": accept}).content
+        path, body = _asking(question)
+        return self._send("POST", path, json=body, headers={"Accept": accept}).body
+
+    def table(self, question: Question) -> dict[str, Any]:
+        """Ask, and get columns and rows, and which log at which size they are of."""
+        path, body = _asking(question)
+        return self._object("POST", path, TABLE, json=body, headers={"Accept": JSON})
 
     # ---- checking
 
     def consistency(self, old: int, new: int) -> list[str]:
         """The hashes, in base64, which prove that the log of size `new` extends the one of size `old`."""
-        return list(self._object("GET", f"/v1/proofs/consistency?old={old}&new={new}")["hashes"])
+        path = f"/v1/proofs/consistency?old={old}&new={new}"
+        return list(self._object("GET", path, {"hashes": list})["hashes"])
 
     def start_verification(self, checkpoint: str | None = None, receipts: Sequence[str] = ()) -> str:
         """Have the server verify what it stores, against what is kept outside it. Returns the job's path."""
         body: dict[str, Any] = {"receipts": list(receipts)} if receipts else {}
         if checkpoint is not None:
             body["checkpoint"] = checkpoint
-        response = self._send("POST", "/v1/verify", json=body)
-        location = response.headers.get("Location", "")
+        answer = self._send("POST", "/v1/verify", json=body)
+        location = answer.headers.get("Location", "")
         if not location.startswith("/v1/verify/"):
-            raise self._stranger(response)
+            raise self._stranger(answer)
         return str(location)
 
     def verification(self, job: str) -> dict[str, Any]:
         """How far a verification is, and when it is finished its report."""
-        return self._object("GET", job)
+        return self._object("GET", job, {"state": str, "done": int, "total": int})
 
     # ---- one exchange
 
-    def _object(self, method: str, path: str, **options: Any) -> dict[str, Any]:
-        response = self._send(method, path, **options)
-        try:
-            return dict(response.json())
-        except (ValueError, TypeError):
-            raise self._stranger(response) from None
+    def _object(self, method: str, path: str, has: Mapping[str, type], **options: Any) -> dict[str, Any]:
+        """An answer that is a JSON object with at least these members, of these types."""
+        answer = self._send(method, path, **options)
+        found = answer.json()
+        if isinstance(found, dict) and all(isinstance(found.get(name), kind) for name, kind in has.items()):
+            return found
+        raise self._stranger(answer)
 
     def _bytes(self, path: str) -> bytes:
-        return self._send("GET", path).content
+        return self._send("GET", path).body
 
-    def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
-        with self._reaching():
-            response = self._http.request(method, path, **options)
+    def _send(self, method: str, path: str, **options: Any) -> "_Answer":
+        with self._reaching(), self._http.stream(method, path, **options) as response:
+            body = bytearray()
+            for chunk in response.iter_bytes():
+                body += chunk
+                if len(body) > MAX_ANSWER_BYTES:
+                    raise UnreachableError(
+                        f"the ledger at {self.url} answers {path} with more than {MAX_ANSWER_BYTES:,} bytes"
+                    )
+        answer = _Answer(response.status_code, response.headers, f"{method} {path}", bytes(body))
         if response.is_success:
-            return response
-        raise self._problem(response)
+            return answer
+        raise self._problem(answer)
 
     @contextmanager
     def _reaching(self) -> Iterator[None]:
@@ -213,23 +225,46 @@ class LedgerClient:
         except httpx.HTTPError as error:
             raise UnreachableError(f"the ledger at {self.url} broke off: {error}") from None
 
-    def _problem(self, response: httpx.Response) -> ProblemError | UnreachableError:
-        try:
-            problem = response.json()
-            code = str(problem["type"]).removeprefix(PROBLEM_PREFIX)
-            detail = str(problem.get("detail") or problem["title"])[:MAX_PROBLEM_CHARS]
-        except (ValueError, KeyError, TypeError):
-            return self._stranger(response)
+    def _problem(self, answer: "_Answer") -> ProblemError | UnreachableError:
+        problem = answer.json()
+        if not isinstance(problem, dict) or not isinstance(problem.get("type"), str):
+            return self._stranger(answer)
+        code = problem["type"].removeprefix(PROBLEM_PREFIX)
+        detail = str(problem.get("detail") or problem.get("title"))[:MAX_PROBLEM_CHARS]
         members = {name: value for name, value in problem.items() if name not in {"type", "title", "detail"}}
-        return ProblemError(response.status_code, code, detail, members, _retry_after_s(response))
+        return ProblemError(answer.status, code, detail, members, answer.retry_after_s())
 
-    def _stranger(self, response: httpx.Response) -> UnreachableError:
+    def _stranger(self, answer: "_Answer") -> UnreachableError:
         return UnreachableError(
-            f"what answers at {self.url} is no ledger: status {response.status_code} "
-            f"for {response.request.method} {response.request.url.path}"
+            f"what answers at {self.url} is no ledger: status {answer.status} and something else for {answer.request}"
         )
 
 
-def _retry_after_s(response: httpx.Response) -> float | None:
-    seconds = response.headers.get("Retry-After", "")
-    return float(seconds) if seconds.isdecimal() else None
+def _asking(question: Question) -> tuple[str, dict[str, Any]]:
+    body: dict[str, Any] = {"parameters": dict(question.parameters)}
+    if question.limit is not None:
+        body["limit"] = question.limit
+    if question.name is not None:
+        return f"/v1/queries/{quote(question.name, safe='')}", body
+    return "/v1/query", body | {"sql": question.sql}
+
+
+class _Answer(NamedTuple):
+    """A whole answer. What it holds may come from anyone."""
+
+    status: int
+    headers: httpx.Headers
+    request: str
+    body: bytes
+
+    def json(self) -> Any:
+        """The body as JSON, None where it is none."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+
+    def retry_after_s(self) -> float | None:
+        """When to try again, at most MAX_RETRY_AFTER_S from now."""
+        seconds = self.headers.get("Retry-After", "")
+        return min(float(seconds), MAX_RETRY_AFTER_S) if seconds.isdecimal() else None

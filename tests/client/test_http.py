@@ -1,0 +1,129 @@
+"""The client takes nothing that answers at an address for a ledger, and nothing without bound."""
+
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from ledger.client import http
+from ledger.client.http import LedgerClient, ProblemError, Question, UnreachableError
+
+JSON = "application/json"
+PROBLEM = b'{"type":"urn:agent-ledger:problem:queue-full","title":"t","status":429,"detail":"d","record":3}'
+
+
+@contextmanager
+def answering(status: int, body: bytes, **headers: str):
+    """A server that gives one answer to everything, and what it was asked."""
+    asked: list[tuple[str, str, dict[str, str]]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append((self.command, self.path, dict(self.headers)))
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name.replace("_", "-"), value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_GET  # noqa: N815
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        with LedgerClient(f"http://127.0.0.1:{server.server_port}", "alt_secret") as client:
+            yield client, asked
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+CALLS = [
+    lambda client: client.log(),
+    lambda client: client.entry(1),
+    lambda client: client.record("a"),
+    lambda client: client.queries(),
+    lambda client: client.table(Question("SELECT 1", None, {})),
+    lambda client: client.consistency(1, 2),
+    lambda client: client.verification("/v1/verify/1"),
+    lambda client: client.start_verification(),
+]
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b"{}", b"[]", b"null", b'{"size":"1"}', b"[" * 100_000, b"\xff"]
+)
+@pytest.mark.parametrize("status", [200, 404, 500])
+def test_what_is_no_ledger_is_told_from_one(status, body):
+    with answering(status, body, Content_Type=JSON) as (client, _):
+        for call in CALLS:
+            with pytest.raises(UnreachableError, match="is no ledger"):
+                call(client)
+
+
+def test_a_refusal_comes_with_its_code_its_words_and_when_to_try_again():
+    with answering(429, PROBLEM, Retry_After="7") as (client, _), pytest.raises(ProblemError) as caught:
+        client.log()
+    problem = caught.value
+    assert (problem.status, problem.code, problem.detail) == (429, "queue-full", "d")
+    assert (problem.members["record"], problem.retry_after_s) == (3, 7.0)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("", None), ("soon", None), ("-1", None), ("9" * 400, 60.0)])
+def test_no_server_makes_a_client_wait_for_ever(text, seconds):
+    with answering(429, PROBLEM, Retry_After=text) as (client, _), pytest.raises(ProblemError) as caught:
+        client.log()
+    assert caught.value.retry_after_s == seconds
+
+
+def test_a_token_follows_no_redirect():
+    with answering(302, b"", Location="http://127.0.0.1:9/") as (client, asked):
+        with pytest.raises(UnreachableError):
+            client.log()
+        assert [path for _, path, _ in asked] == ["/v1/log"]
+
+
+def test_a_verification_is_asked_about_at_the_ledger_alone():
+    elsewhere = "http://127.0.0.1:9/v1/verify/1"
+    with answering(202, b"{}", Location=elsewhere) as (client, _), pytest.raises(UnreachableError):
+        client.start_verification()
+
+
+def test_an_answer_without_end_is_cut_off(monkeypatch):
+    monkeypatch.setattr(http, "MAX_ANSWER_BYTES", 1000)
+    with (
+        answering(200, b"x" * 1001) as (client, _),
+        pytest.raises(UnreachableError, match="more than 1,000 bytes"),
+    ):
+        client.file("checkpoint")
+
+
+def test_an_id_stays_one_part_of_the_path():
+    with answering(404, b"") as (client, asked):
+        for call in (lambda: client.record("a/b?c#d"), lambda: client.query(Question("", "../log", {}))):
+            with pytest.raises(UnreachableError):
+                call()
+    assert [path for _, path, _ in asked] == ["/v1/records/a%2Fb%3Fc%23d", "/v1/queries/..%2Flog"]
+    assert all(headers["Authorization"] == "Bearer alt_secret" for _, _, headers in asked)
+
+
+@pytest.mark.parametrize("url", ["", "ledger", "ftp://x", "http://", "file:///etc/passwd"])
+def test_what_is_no_address_is_refused_before_anything_is_sent(url):
+    with pytest.raises(ValueError, match="is no URL"):
+        LedgerClient(url)
+
+
+def test_where_nothing_listens_the_error_says_what_to_do():
+    with (
+        LedgerClient("http://127.0.0.1:9") as client,
+        pytest.raises(UnreachableError, match="agent-ledger serve"),
+    ):
+        client.log()
