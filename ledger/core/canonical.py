@@ -98,7 +98,7 @@ def _scan_canonical(data: bytes) -> object:
         value, end = _scan(text, 0)
         if end == len(text):
             keys = _count_keys(value, MAX_DEPTH)
-            if _is_plainly_canonical(data, keys) or _encode(value) == data:
+            if (keys and _is_plainly_canonical(data, keys)) or _encode(value) == data:
                 return value
     except (ValueError, StopIteration, RecursionError):
         pass
@@ -109,8 +109,9 @@ def _is_plainly_canonical(data: bytes, keys: int) -> bool:
     """Whether bytes that were scanned show without encoding them again that they are canonical. Most records do.
 
     The scanner and `_count_keys` have settled numbers, raw control characters and the order of keys. Left are escapes
-    and white space, excluded where there is no backslash and no space at all, and duplicate keys: without escapes each
-    key ends in `":`, so when that stands in the text no more often than there are keys in the value, none was dropped.
+    and white space, excluded where there is no backslash and no space at all; `-0`, which reads as 0; and duplicate keys:
+    without escapes each key ends in `":`, so when that stands in the text no more often than there are keys in the value,
+    none was dropped.
     """
     return (
         b"\\" not in data
@@ -118,6 +119,9 @@ def _is_plainly_canonical(data: bytes, keys: int) -> bool:
         and b"\n" not in data
         and b"\t" not in data
         and b"\r" not in data
+        and b":-0" not in data
+        and b"[-0" not in data
+        and b",-0" not in data
         and data.count(b'":') == keys
     )
 
@@ -126,7 +130,7 @@ def _count_keys(value: object, depth: int) -> int:
     """How many members the objects have, all told.
 
     Raises:
-        ValueError: a key is outside the alphabet or out of order, or the nesting too deep.
+        ValueError: a key is outside the alphabet or out of order, an integer out of range, or the nesting too deep.
     """
     children: Iterable[object]
     if type(value) is dict:
@@ -139,6 +143,7 @@ def _count_keys(value: object, depth: int) -> int:
         count = 0
         children = value
     else:
+        _check_number(value)
         return 0
     if depth == 0:
         raise ValueError("too deep")
@@ -146,7 +151,14 @@ def _count_keys(value: object, depth: int) -> int:
         kind = type(child)
         if kind is dict or kind is list:
             count += _count_keys(child, depth - 1)
+        elif kind is int:
+            _check_number(child)
     return count
+
+
+def _check_number(value: object) -> None:
+    if isinstance(value, int) and not -MAX_INTEGER <= value <= MAX_INTEGER:
+        raise ValueError("integer")
 
 
 def _check_shape(shape: tuple[str, ...]) -> None:
@@ -175,7 +187,7 @@ def _refuse(text: str) -> NoReturn:
 
 # The scanner itself, without the decoder's search for white space around the value: there must be none.
 _scan: Callable[[str, int], tuple[object, int]] = json.JSONDecoder(
-    parse_int=_narrow_int, parse_float=_refuse, parse_constant=_refuse
+    parse_float=_refuse, parse_constant=_refuse
 ).scan_once  # type: ignore[attr-defined]
 
 

@@ -6,6 +6,7 @@
 import json
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -182,6 +183,7 @@ def format_time(unix_us: int) -> str:
     return (_EPOCH + timedelta(microseconds=unix_us)).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
+@lru_cache(maxsize=64)  # all entries of a group commit have the same
 def parse_time(text: str) -> int:
     """Microseconds since 1970 of a `recorded_at`.
 

@@ -230,7 +230,7 @@ class _Reader:
             return
         owns = entry.submitter == OWN_SUBMITTER
         if owns != record_type.startswith(OWN_PREFIX) or (
-            not owns and any(key.startswith(OWN_PREFIX) for key in ext)
+            ext and not owns and any(key.startswith(OWN_PREFIX) for key in ext)
         ):
             self._findings.add(
                 Kind.ALTERED,
