@@ -150,6 +150,35 @@ def test_sql_that_is_not_one_select_is_refused(ledger):
         assert (refused.returncode, refused.stdout) == (2, b""), statement
 
 
+def test_the_named_questions_are_listed_and_each_says_what_it_takes(ledger):
+    listed = json.loads(ledger.run("query").stdout)["queries"]
+    assert len(listed) >= 8
+    assert all(question["title"] and "parameters" in question for question in listed)
+    unknown = ledger.run("query", "no-such-question")
+    assert unknown.returncode == 2
+    assert listed[0]["name"].encode() in unknown.stderr
+
+
+def test_every_named_question_without_required_parameters_runs(ledger):
+    listed = json.loads(ledger.run("query").stdout)["queries"]
+    for question in listed:
+        if not any(parameter["required"] for parameter in question["parameters"]):
+            answer = ledger.run("query", question["name"])
+            assert answer.returncode == 0, (question["name"], answer.stderr)
+            assert json.loads(answer.stdout)["row_count"] >= 0
+
+
+def test_a_named_question_takes_its_parameters_in_their_types(ledger):
+    record = action(tool={"name": "send_money", "arguments": {"to": "US99-literal"}})
+    ledger.run("post", stdin=lines(record))
+    asked = ledger.run("query", "calls-carrying-a-literal", "-p", "literal=US99-literal")
+    assert asked.returncode == 0, asked.stderr
+    assert json.loads(asked.stdout)["row_count"] >= 1
+    for wrong in ("nonsense=1", "minutes=soon"):
+        refused = ledger.run("query", "what-was-read-before-acting", "-p", wrong)
+        assert (refused.returncode, refused.stdout) == (2, b""), refused.stderr
+
+
 def test_tail_shows_the_newest_last(ledger):
     records = [action(), action(), action()]
     ledger.run("post", stdin=lines(*records))
