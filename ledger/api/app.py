@@ -63,9 +63,18 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.bodies = Bodies()
     app.state.answers = Answers(service.log, asyncio.get_running_loop())
     app.state.jobs = Jobs()
+    warming = asyncio.create_task(_warm(service))  # the first question need not wait for the worker to take the log in
     yield
+    warming.cancel()
     await app.state.jobs.close()
     await service.queries.close()
+
+
+async def _warm(service: Service) -> None:
+    try:
+        await service.queries.warm()
+    except LedgerError as error:
+        logger.warning("queries cannot be answered: %s", error.code)
 
 
 def _add_openapi(app: FastAPI) -> None:

@@ -80,4 +80,4 @@ def test_a_named_question_refuses_what_it_does_not_know(http):
     assert http.post("/v1/queries/nope", json={}).status_code == 404
     name = http.get("/v1/queries").json()["queries"][0]["name"]
     answer = http.post(f"/v1/queries/{name}", json={"parameters": {"nope": 1}})
-    assert (answer.status_code, answer.json()["path"]) == (422, "nope")
+    assert (answer.status_code, answer.json()["path"]) == (422, "parameters.nope")
