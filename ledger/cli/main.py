@@ -58,6 +58,8 @@ def _end(error: Exception) -> NoReturn:
             detail, status = f"{error.detail} [{code}]", Exit.REFUSED
         case OSError():
             detail, status = f"{error.filename or 'file'}: {error.strerror or error}", Exit.REFUSED
+        case UnicodeError():
+            detail, status = f"that is not UTF-8 text: {error}", Exit.REFUSED
         case _:
             raise error
     terminal.complain(detail)

@@ -80,6 +80,14 @@ def test_a_command_that_cannot_be_meant_ends_with_status_2(arguments):
     assert "Traceback" not in ended.stderr
 
 
+def test_text_that_is_not_utf8_is_refused_in_one_line(tmp_path):
+    (tmp_path / "file").write_bytes(b"SELECT '\xff'")
+    for arguments in (("sql", "--file", str(tmp_path / "file")), ("post", "-f", "tool.name=\udcff")):
+        ended = run(*arguments)
+        assert (ended.returncode, ended.stdout) == (2, ""), ended.stderr
+        assert ended.stderr.startswith("error: that is not UTF-8 text")
+
+
 def test_asking_a_command_for_help_loads_no_database_and_no_server():
     program = (
         "import sys\nfrom ledger.cli.main import main\nsys.argv = ['x', 'post', '--help']\n"
