@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from tests.project.tree import ROOT, place, tracked
+from ledger.cli.lazy import load
+from tests.project.tree import ROOT, place, texts, tracked
 
 PAGES = sorted(path for path in tracked() if path.suffix == ".md")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -36,6 +37,39 @@ def test_every_command_of_make_that_a_page_names_exists():
     commands = {name for pair in named for name in pair if name}
     assert "demo" in commands
     assert {name for name in commands if not re.search(rf"^{name}:", makefile, re.MULTILINE)} == set()
+
+
+def test_every_room_is_on_the_map():
+    rooms = {f"ledger/{path.name}" for path in (ROOT / "ledger").iterdir() if (path / "__init__.py").exists()}
+    listed = set(
+        re.findall(r"^\| `(ledger/\w+)` \|", (ROOT / "ARCHITECTURE.md").read_text("utf-8"), re.MULTILINE)
+    )
+    assert listed == rooms
+
+
+def test_every_page_that_code_names_exists():
+    named = {
+        (place(path), page)
+        for path, text in texts()
+        if path.suffix in {".py", ".sql", ".toml"}
+        for page in re.findall(r"\bdocs/[\w/-]+\.md\b", text)
+    }
+    assert len(named) > 1
+    assert {(file, page) for file, page in named if not (ROOT / page).exists()} == set()
+
+
+def test_every_setting_of_serve_stands_in_the_readme_with_its_variable_and_default():
+    rows = re.findall(
+        r"^\| (`--.*?) \| (.*?) \| (.*?) \|", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE
+    )
+    listed = {option.strip("`"): (variable, default) for option, variable, default in rows}
+    options = [option for option in load("serve").params if option.name != "help"]
+    assert len(options) > 1
+    for option in options:
+        variable, default = listed[option.opts[0]]
+        assert re.findall(r"AGENT_LEDGER_\w+", variable) == [option.envvar] * (option.envvar is not None)
+        shown = {None: "", False: "off"}.get(option.default, str(option.default))
+        assert shown in default, f"README: the default of {option.opts[0]} is {shown}"
 
 
 def test_every_decision_is_dated_indexed_and_says_what_was_rejected():
