@@ -165,10 +165,10 @@ def test_the_build_steps_run_by_hand_leave_a_working_command(tmp_path):
             *sources, place = shlex.split(arguments)
             for source in sources:
                 copy(ROOT / source, build / place, into=len(sources) > 1 or place.endswith("/"))
-    shown = subprocess.run(
-        [target / "bin" / "agent-ledger", "--help"], check=True, capture_output=True, text=True
-    )
-    assert "serve" in shown.stdout
+    data = tmp_path / "data"
+    for arguments in (["init", "--origin", "image.example/log"], ["verify", str(data), "--no-remember"]):
+        built = [target / "bin" / "agent-ledger", *arguments]
+        subprocess.run(built, check=True, env={**environment, "AGENT_LEDGER_DATA": str(data)}, timeout=60)
     assert not (target / "bin" / "pip").exists()
 
 
