@@ -63,7 +63,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.bodies = Bodies()
     app.state.answers = Answers(service.log, asyncio.get_running_loop())
     app.state.jobs = Jobs()
-    warming = asyncio.create_task(_warm(service))  # the first question need not wait for the worker to take the log in
+    # The first question need not wait for the worker to take the log in.
+    warming = asyncio.create_task(_warm(service))
     yield
     warming.cancel()
     await app.state.jobs.close()
