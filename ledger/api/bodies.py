@@ -9,8 +9,10 @@ import zlib
 from typing import Final
 
 import zstandard
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
+from starlette.types import Message
 
+from ledger.api.service import header
 from ledger.core.errors import Code, LedgerError
 from ledger.records.limits import BODY_BYTES
 
@@ -34,13 +36,13 @@ class Bodies:
         Raises:
             LedgerError: `body-too-large`, `unsupported-encoding`, `too-slow`, `queue-full`, `malformed-json` (not the encoding it names).
         """
-        encoding = request.headers.get("content-encoding", "identity").lower()
+        encoding = header(request, b"content-encoding").lower() or "identity"
         if encoding not in {"identity", "gzip", "zstd"}:
             raise LedgerError(
                 Code.UNSUPPORTED_ENCODING,
                 f"Content-Encoding {encoding!a}: gzip and zstd are understood, one at a time",
             )
-        stated = request.headers.get("content-length", "0")
+        stated = header(request, b"content-length")
         if (
             stated.isascii()
             and stated.isdigit()
@@ -57,10 +59,22 @@ class Bodies:
         return await asyncio.to_thread(expand, body, limit)
 
     async def _received(self, request: Request, limit: int) -> bytes:
+        first = await request.receive()
+        if first["type"] == "http.request" and not first.get("more_body") and len(first["body"]) <= limit:
+            return bytes(first["body"])  # nearly always: it came in one piece
+        return await self._in_pieces(request, first, limit)
+
+    async def _in_pieces(self, request: Request, message: Message, limit: int) -> bytes:
         chunks: list[bytes] = []
         size = 0
         try:
-            async for chunk in request.stream():
+            while True:
+                if message["type"] == "http.disconnect":
+                    raise LedgerError(
+                        Code.TOO_SLOW,
+                        "the connection ended, or its time was up, within the body; nothing was taken",
+                    )
+                chunk = message.get("body", b"")
                 size += len(chunk)
                 self._reading_bytes += len(chunk)
                 if size > limit:
@@ -72,13 +86,11 @@ class Bodies:
                         retry_after=RETRY_AFTER_S,
                     )
                 chunks.append(chunk)
-        except ClientDisconnect:
-            raise LedgerError(
-                Code.TOO_SLOW, "the connection ended, or its time was up, within the body; nothing was taken"
-            ) from None
+                if not message.get("more_body"):
+                    return b"".join(chunks)
+                message = await request.receive()
         finally:
             self._reading_bytes -= size
-        return b"".join(chunks) if len(chunks) != 1 else chunks[0]
 
 
 def _gunzip(body: bytes, limit: int) -> bytes:

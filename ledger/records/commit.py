@@ -16,7 +16,7 @@ from ledger.records.model import Record
 from ledger.records.prepared import Disclosed, Person, PersonSalts
 
 _COMMITMENT = re.compile(rb'\s*\{\s*"commitment"\s*:\s*"([0-9a-f]{64})"\s*\}\s*')
-_LOOKS_COMMITTED = re.compile(rb'\s*\{\s*"commitment"')
+_LOOKS_COMMITTED = re.compile(rb'\{\s*"commitment"')
 _decode_text = msgspec.json.Decoder(str).decode
 encode = msgspec.json.Encoder(order="sorted").encode
 
@@ -77,10 +77,11 @@ def commit_contents(record: Record) -> tuple[tuple[Disclosed, ...], list[str]]:
             value = bytes(raw)
             committed = _committed(value, path)
             if committed is None:
-                check_content_size(path, len(value))
+                if len(value) > MAX_CONTENT_BYTES:
+                    check_content_size(path, len(value))
                 salt = os.urandom(SALT_BYTES)
                 contents.append(Disclosed(path, salt, value))
-                committed = commitment_hex(salt, value)
+                committed = sha256(b"\x02" + salt + value).hexdigest()
             else:
                 withheld.append(path)
             setattr(facet, name, committed)
@@ -89,7 +90,7 @@ def commit_contents(record: Record) -> tuple[tuple[Disclosed, ...], list[str]]:
 
 def _committed(value: bytes, path: str) -> str | None:
     """The commitment, where the submitter keeps the content to itself."""
-    if not _LOOKS_COMMITTED.match(value):
+    if value[:1] != b"{" or not _LOOKS_COMMITTED.match(value):
         return None
     match = _COMMITMENT.fullmatch(value)
     if match is None:

@@ -1,6 +1,7 @@
 """Text that looks like a secret does not go into a signed fact: it could never be taken out again.
 
-The patterns are the published shapes of widely used credentials. A literal search rules nearly every record out first.
+The patterns are the published shapes of widely used credentials. Nearly every record is ruled out by looking for a rare byte,
+then for a literal: looking for all literals in all records would be a third of the cost of reading them.
 """
 
 import re
@@ -8,21 +9,29 @@ from typing import Final
 
 from ledger.core.errors import Code, FormatError
 
+# Rare byte, literal, shape, what it is.
 _SHAPES: Final = (
-    (b"-----BEGIN ", re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY"), "a private key"),
-    (b"PRIVATE+KEY+", re.compile(rb"PRIVATE\+KEY\+[^+\s]+\+[0-9a-f]{8}\+"), "a note signing key"),
-    (b"eyJ", re.compile(rb"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}"), "a JWT"),
-    (b"AKIA", re.compile(rb"\bAKIA[0-9A-Z]{16}\b"), "an AWS access key"),
-    (b"ASIA", re.compile(rb"\bASIA[0-9A-Z]{16}\b"), "an AWS access key"),
-    (b"AIza", re.compile(rb"\bAIza[0-9A-Za-z_-]{35}"), "a Google API key"),
-    (b"gh", re.compile(rb"\bgh[pousr]_[0-9A-Za-z]{36,}"), "a GitHub token"),
-    (b"github_pat_", re.compile(rb"\bgithub_pat_[0-9A-Za-z_]{40,}"), "a GitHub token"),
-    (b"glpat-", re.compile(rb"\bglpat-[0-9A-Za-z_-]{20,}"), "a GitLab token"),
-    (b"xox", re.compile(rb"\bxox[abeoprs]-[0-9A-Za-z-]{10,}"), "a Slack token"),
-    (b"sk-", re.compile(rb"(?<![A-Za-z0-9])sk-(?:ant-|proj-|svcacct-)?[A-Za-z0-9_-]{20,}"), "an API key"),
-    (b"sk_live_", re.compile(rb"\bsk_live_[0-9A-Za-z]{20,}"), "a Stripe key"),
-    (b"earer ", re.compile(rb"\b[Bb]earer [A-Za-z0-9._~+/-]{20,}"), "a bearer token"),
-    (b"alt_", re.compile(rb"\balt_[A-Za-z0-9_-]{32,}"), "a token of this ledger"),
+    (b"B", b"-----BEGIN ", rb"-----BEGIN [A-Z ]*PRIVATE KEY", "a private key"),
+    (b"+", b"PRIVATE+KEY+", rb"PRIVATE\+KEY\+[^+\s]+\+[0-9a-f]{8}\+", "a note signing key"),
+    (b"J", b"eyJ", rb"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}", "a JWT"),
+    (b"I", b"KIA", rb"\bAKIA[0-9A-Z]{16}\b", "an AWS access key"),
+    (b"I", b"SIA", rb"\bASIA[0-9A-Z]{16}\b", "an AWS access key"),
+    (b"I", b"AIza", rb"\bAIza[0-9A-Za-z_-]{35}", "a Google API key"),
+    (b"g", b"gh", rb"\bgh[pousr]_[0-9A-Za-z]{36,}", "a GitHub token"),
+    (b"g", b"github_pat_", rb"\bgithub_pat_[0-9A-Za-z_]{40,}", "a GitHub token"),
+    (b"g", b"glpat-", rb"\bglpat-[0-9A-Za-z_-]{20,}", "a GitLab token"),
+    (b"x", b"xox", rb"\bxox[abeoprs]-[0-9A-Za-z-]{10,}", "a Slack token"),
+    (b"k", b"sk-", rb"(?<![A-Za-z0-9])sk-(?:ant-|proj-|svcacct-)?[A-Za-z0-9_-]{20,}", "an API key"),
+    (b"k", b"sk_live_", rb"\bsk_live_[0-9A-Za-z]{20,}", "a Stripe key"),
+    (b"l", b"alt_", rb"\balt_[A-Za-z0-9_-]{32,}", "a token of this ledger"),
+    (b" ", b"earer ", rb"\b[Bb]earer [A-Za-z0-9._~+/-]{20,}", "a bearer token"),
+)
+_BY_BYTE: Final = tuple(
+    (
+        byte,
+        tuple((literal, re.compile(shape), what) for first, literal, shape, what in _SHAPES if first == byte),
+    )
+    for byte in dict.fromkeys(shape[0] for shape in _SHAPES)
 )
 _PATH: Final = re.compile(rb'"([A-Za-z0-9_.:/-]{1,128})":')
 
@@ -33,14 +42,19 @@ def refuse_secrets(record: bytes) -> None:
     Raises:
         FormatError: `secret-in-fact`, with the path, never with the secret.
     """
-    for literal, shape, what in _SHAPES:
-        if literal in record and (match := shape.search(record)):
-            path = path_at(record, match.start())
-            raise FormatError(
-                Code.SECRET_IN_FACT,
-                f"{path} looks like it holds {what}: facts are signed in clear and stay; mask it, or send it as a content",
-                path=path,
-            )
+    for byte, shapes in _BY_BYTE:
+        if byte in record:
+            for literal, shape, what in shapes:
+                if literal in record and (match := shape.search(record)):
+                    raise _refused(path_at(record, match.start()), what)
+
+
+def _refused(path: str, what: str) -> FormatError:
+    return FormatError(
+        Code.SECRET_IN_FACT,
+        f"{path} looks like it holds {what}: facts are signed in clear and stay; mask it, or send it as a content",
+        path=path,
+    )
 
 
 def path_at(record: bytes, position: int) -> str:
