@@ -62,8 +62,8 @@ def grant(
     """Accept records that this key signed, from now on."""
     _check_key(public_key)
     with _opened(data, head_anchor) as log:
-        if key_id in log.agent_keys():
-            raise CommandError(f"there is a key {key_id} already; a key's id is given once")
+        if log.was_granted(key_id):
+            raise CommandError(f"there is, or was, a key {key_id}: a key's id is given once; choose another")
         ext: dict[str, Any] = {"log.key_id": key_id, "log.public_key": public_key}
         written = log.append_own("log.access_granted", ext | ({"log.subject": subject} if subject else {}))
     terminal.say(f"the key {key_id} is granted by entry {written.seq}")

@@ -150,6 +150,10 @@ class Log:
         """All agent keys in force."""
         return dict(self._written.agent_keys)
 
+    def was_granted(self, key_id: str) -> bool:
+        """Whether this id was ever given to a key, in force or not: an id is never given twice."""
+        return key_id in self._written.known_keys
+
     # -- reading -----------------------------------------------------------------------------------------------------
 
     def head(self) -> Head:
