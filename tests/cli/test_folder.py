@@ -85,7 +85,9 @@ def test_a_key_id_is_granted_once_and_an_unknown_one_not_revoked(made):
     assert made.run("keys", "grant", "agent-7", keys[0]).returncode == 0
     assert made.run("keys", "grant", "agent-7", keys[1]).returncode == 2
     assert made.run("keys", "revoke", "agent-7").returncode == 0
-    assert made.run("keys", "grant", "agent-7", keys[1]).returncode == 2, "whose signature was it, a reader would ask"
+    assert made.run("keys", "grant", "agent-7", keys[1]).returncode == 2, (
+        "whose signature was it, a reader would ask"
+    )
     assert made.run("keys", "revoke", "agent-8").returncode == 2
 
 
