@@ -1,6 +1,7 @@
 """Runs the application on a socket, with a bound on how long and how large a request's head may be."""
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import Callable
@@ -129,6 +130,12 @@ def run(
     # uvicorn ends the process by the signal that stopped it, before anybody has closed the log. Not here.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
+    # What was imported stays: without this the collector walks through it every few seconds, 30 ms in which nobody is answered.
+    gc.collect()
+    gc.freeze()
     server = Server(config, started)
-    server.run()
+    try:
+        server.run()
+    finally:
+        gc.unfreeze()
     return server.started

@@ -71,13 +71,13 @@ class Store:
         Raises:
             StoreFailed: the outcome is unknown until the file has been re-read.
         """
-        table = _rows_table(rows, checkpoint)
+        # DuckDB finds the two tables by their names here: registering them would write its catalog each time.
+        batch = _rows_table(rows, checkpoint)  # noqa: F841
         try:
-            self._writer.register("batch", table)
             if not persons:
                 self._writer.execute("INSERT INTO entries SELECT * FROM batch")
                 return
-            self._writer.register("people", _persons_table(persons))
+            people = _persons_table(persons)  # noqa: F841
             self._writer.execute("BEGIN")
             self._writer.execute("INSERT INTO persons SELECT * FROM people")
             self._writer.execute("INSERT INTO entries SELECT * FROM batch")

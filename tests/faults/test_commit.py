@@ -122,6 +122,8 @@ class _Broken:
         self.real, self.error, self.persisted = real, error, persisted
 
     def execute(self, sql, *arguments):
+        # DuckDB finds tables by their names in the frame that calls it.
+        batch, people = (sys._getframe(1).f_locals.get(name) for name in ("batch", "people"))  # noqa: F841
         if sql == "COMMIT" or sql.startswith("INSERT INTO entries"):
             if self.persisted and sql == "COMMIT":
                 self.real.execute(sql, *arguments)
