@@ -123,7 +123,8 @@ class _Broken:
 
     def execute(self, sql, *arguments):
         # DuckDB finds tables by their names in the frame that calls it.
-        batch, people = (sys._getframe(1).f_locals.get(name) for name in ("batch", "people"))  # noqa: F841
+        batch = sys._getframe(1).f_locals.get("batch")  # noqa: F841
+        people = sys._getframe(1).f_locals.get("people")  # noqa: F841
         if sql == "COMMIT" or sql.startswith("INSERT INTO entries"):
             if self.persisted and sql == "COMMIT":
                 self.real.execute(sql, *arguments)
