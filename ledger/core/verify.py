@@ -34,6 +34,7 @@ from ledger.core.stretch import (
 
 CREATED = "log.created"
 ROTATED = "log.key_rotated"
+GRANTED = "log.access_granted"
 
 
 class Pin(NamedTuple):
@@ -89,6 +90,7 @@ class Verifier:
         self._level, self._own_key = level, own_key
         self._log_keys, self._all_log_keys = [vkey], [vkey]
         self._agent_keys: dict[str, bytes] = {}
+        self._given: set[str] = set()
         self._tree: list[tuple[int, bytes]] | None = []  # the complete subtrees so far, largest first
         self._last_hash: bytes | None = GENESIS_PREV
         self._linked = False  # whether the link from the last entry to the next was checked already
@@ -240,7 +242,17 @@ class Verifier:
         elif own.type == ROTATED:
             self._rotate(own)
         else:
+            self._check_given(own)
             follow_agent_keys(self._agent_keys, own)
+
+    def _check_given(self, own: Own) -> None:
+        """A key id is given once: under a second key, what the first one signed would be somebody else's word."""
+        key_id = own.ext.get("log.key_id")
+        if own.type == GRANTED and isinstance(key_id, str):
+            if key_id in self._given:
+                detail = f"it gives the key id {key_id} a second time"
+                self.findings.add(Kind.ALTERED, f"entry {own.seq}", detail, own.seq)
+            self._given.add(key_id)
 
     def _check_genesis(self, own: Own) -> None:
         told = (own.type, own.ext.get("log.origin"), own.ext.get("log.format"), own.ext.get("log.vkey"))

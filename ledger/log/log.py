@@ -144,11 +144,11 @@ class Log:
 
     def agent_key(self, key_id: str) -> bytes | None:
         """The raw Ed25519 public key in force under this id, None where there is none."""
-        return self._written.agent_keys.get(key_id)
+        return self._written.standing.agent_keys.get(key_id)
 
     def agent_keys(self) -> dict[str, bytes]:
         """All agent keys in force."""
-        return dict(self._written.agent_keys)
+        return dict(self._written.standing.agent_keys)
 
     def was_granted(self, key_id: str) -> bool:
         """Whether this id was ever given to a key, in force or not: an id is never given twice."""
@@ -241,7 +241,7 @@ class Log:
 
     def erased(self, seq: int) -> bool:
         """Whether the log says that something of this entry was erased."""
-        return self._store.erased(seq)
+        return seq in self._written.standing.erased
 
     def status(self) -> dict[str, Any]:
         """Numbers for metrics and readiness."""

@@ -3,20 +3,23 @@
 Nothing is written here: a plan that is not carried out leaves no trace.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from ledger.core.entry import format_entry, parse_entry
 from ledger.core.errors import Code, LedgerError
 from ledger.core.merkle import leaf_hash
-from ledger.log.own import own_submission
-from ledger.log.schema import Row
+from ledger.log.own import OWN_SUBMITTER, own_submission
+from ledger.log.schema import Known, Row
 from ledger.log.store import Store
-from ledger.log.written import OWN_SUBMITTER, Written
+from ledger.log.written import Written
+from ledger.records.commit import commitment_hex
 from ledger.records.prepare import recommit
 from ledger.records.prepared import Person, Prepared
 
 WITHHELD_PER_ENTRY = 500
+KNOWN_PER_READ = 256  # entries of at most 64 KiB
 
 
 class Appended(NamedTuple):
@@ -42,16 +45,18 @@ Outcome = Appended | LedgerError | Planned
 
 
 class Plan:
-    """One group commit in the making: `rows` and `persons` are what will be written."""
+    """One group commit in the making: `rows` and `persons` are what will be written, `standing` is what will hold then."""
 
     def __init__(self, written: Written, store: Store, prev: bytes, recorded_at: str) -> None:
         self.recorded_at = recorded_at
         self.rows: list[Row] = []
         self.persons: dict[str, tuple[int, Person]] = {}
+        self.standing = written.standing
         self._written, self._store = written, store
         self._start, self._prev = written.head.size, prev
         self._new: dict[str, Planned] = {}
         self._withheld: list[tuple[int, str]] = []
+        self._known: Mapping[int, Known] = {}
 
     @property
     def size(self) -> int:
@@ -60,14 +65,18 @@ class Plan:
 
     def add(self, items: Sequence[Prepared], *, atomic: bool) -> list[Outcome]:
         """Plan one submission; with `atomic` it adds all of its records or none."""
-        rows, prev, withheld = len(self.rows), self._prev, len(self._withheld)
-        outcomes: list[Outcome] = [self._place(item) for item in items]
+        rows, prev, withheld, standing = len(self.rows), self._prev, len(self._withheld), self.standing
+        outcomes: list[Outcome] = []
+        for low in range(0, len(items), KNOWN_PER_READ):
+            some = items[low : low + KNOWN_PER_READ]
+            self._read_known(some)
+            outcomes.extend(self._place(item) for item in some)
         if not atomic or not any(isinstance(outcome, LedgerError) for outcome in outcomes):
             return outcomes
         for row in self.rows[rows:]:
             del self._new[row.id]
         del self.rows[rows:], self._withheld[withheld:]
-        self._prev = prev
+        self._prev, self.standing = prev, standing
         self.persons = {c: (seq, person) for c, (seq, person) in self.persons.items() if seq < self.size}
         return [outcome if isinstance(outcome, LedgerError) else _not_written() for outcome in outcomes]
 
@@ -77,11 +86,11 @@ class Plan:
             pairs = [[seq, member] for seq, member in self._withheld[low : low + WITHHELD_PER_ENTRY]]
             self._append(own_submission("log.content_withheld", {"log.withheld": pairs}))
 
-    def own_records(self) -> list[bytes]:
-        """The log's own records among the new ones."""
-        return [
-            planned.item.record for planned in self._new.values() if planned.item.submitter == OWN_SUBMITTER
-        ]
+    def _read_known(self, items: Sequence[Prepared]) -> None:
+        """Read at once what is stored under the ids of `items`: one by one it would be a search of the table for each."""
+        ids = self._written.ids
+        seqs = sorted({ids[item.id] for item in items if item.id in ids})
+        self._known = self._store.known(seqs) if seqs else {}
 
     def _place(self, item: Prepared) -> Outcome:
         try:
@@ -96,7 +105,10 @@ class Plan:
             return error
 
     def _append(self, item: Prepared) -> Planned:
-        if item.signature is not None and item.signature[0] not in self._written.agent_keys:
+        standing = self.standing
+        if item.submitter == OWN_SUBMITTER:
+            standing = standing.after(json.loads(item.record))
+        if item.signature is not None and item.signature[0] not in standing.agent_keys:
             raise LedgerError(
                 Code.UNKNOWN_KEY, f"the agent key {item.signature[0]} is not in force", path="signature.key"
             )
@@ -111,7 +123,7 @@ class Plan:
         )
         row = Row(seq, leaf_hash(entry), item.id, entry, item.contents)
         self.rows.append(row)
-        self._prev = row.hash
+        self._prev, self.standing = row.hash, standing
         self._new[item.id] = planned = Planned(item, row, existing=False)
         for person in item.persons:
             if person.commitment not in self._written.persons:
@@ -121,26 +133,43 @@ class Plan:
         return planned
 
     def _same_in_batch(self, item: Prepared, planned: Planned) -> Planned:
-        salts = {content.member: content.salt for content in planned.item.contents}
-        if recommit(item, salts) != planned.item.record:
+        first = planned.item
+        salts = {content.member: content.salt for content in first.contents}
+        if recommit(item, salts) != first.record or not _signed_alike(item, first.signature):
             raise _conflict(item.id, planned.row.seq)
         return planned._replace(existing=True)
 
     def _same_as_stored(self, item: Prepared, seq: int) -> Appended:
-        stored = self._store.stored(seq)
-        if stored is None:
+        known = self._known.get(seq)
+        if known is None:
             raise LedgerError(
                 Code.STORAGE_FAILED, f"entry {seq} cannot be read back; run `agent-ledger verify`"
             )
-        entry = parse_entry(stored.entry)
-        salts = {content.member: content.salt for content in stored.contents}
-        gone = [content.member for content in item.contents if content.member not in salts]
-        # Once a content is erased, the id alone decides.
-        if not (gone and self._store.erased(seq)) and recommit(item, salts) != entry.record:
+        entry = parse_entry(known.entry)
+        record = recommit(item, known.salts)
+        for member in self.standing.erased.get(seq, frozenset()) - known.salts.keys():
+            record = _as_committed(item, member, record, entry.members)  # what was erased cannot be compared
+        if record != entry.record or not _signed_alike(item, entry.signature):
             raise _conflict(item.id, seq)
         return Appended(
-            item.id, seq, stored.hash, entry.recorded_at, existing=True, size=self._written.head.size
+            item.id, seq, known.hash, entry.recorded_at, existing=True, size=self._written.head.size
         )
+
+
+def _as_committed(item: Prepared, member: str, record: bytes, stored: Mapping[str, object]) -> bytes:
+    """`record` with the stored commitment of `member` in the place of the one that was made for this submission."""
+    facet, _, name = member.partition(".")
+    members = stored.get(facet)
+    digest = members.get(name) if isinstance(members, dict) else None
+    for content in item.contents:
+        if content.member == member and isinstance(digest, str):
+            return record.replace(commitment_hex(content.salt, content.value).encode(), digest.encode())
+    return record
+
+
+def _signed_alike(item: Prepared, first: tuple[str, str] | None) -> bool:
+    """A signature is part of what a submission says: the answer must not pass for one that the log does not hold."""
+    return item.signature is None or item.signature == first
 
 
 def _not_written() -> LedgerError:

@@ -1,5 +1,6 @@
 """The rows of the log as Arrow and as values: the same columns as `schemas/tables.sql`."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -38,6 +39,14 @@ class Row(NamedTuple):
     id: str
     entry: bytes
     contents: tuple[Disclosed, ...]
+
+
+class Known(NamedTuple):
+    """What a second submission of an entry is compared with: `salts` are those of the contents that are stored, by member."""
+
+    hash: bytes
+    entry: bytes
+    salts: Mapping[str, bytes]
 
 
 class StoredEntry(NamedTuple):

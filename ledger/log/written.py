@@ -1,33 +1,29 @@
 """What the log knows of itself without asking the disk: replaced or grown only after a durable commit."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from ledger.core.entry import parse_entry
-from ledger.core.text import parse_base64
+from ledger.core.errors import LedgerError
 from ledger.log.schema import Head, Row
+from ledger.log.standing import TYPES, Standing
 from ledger.log.store import Store
 from ledger.log.tree import Tree
-
-OWN_SUBMITTER = "log"
 
 
 @dataclass
 class Written:
     """The head and the indexes over everything below it.
 
-    `ids` is the idempotency index: record id → seq. `persons` holds the commitments whose salts are stored. `agent_keys` are the
-    keys in force at the end of the log: key id → raw Ed25519 public key. `known_keys` were granted once: an id is never given twice.
+    `ids` is the idempotency index: record id → seq. `persons` holds the commitments whose salts are stored. `standing` is what the
+    log's own entries say, at the end of the log.
     """
 
     head: Head
     tree: Tree
     ids: dict[str, int] = field(default_factory=dict)
     persons: set[str] = field(default_factory=set)
-    agent_keys: dict[str, bytes] = field(default_factory=dict)
-    known_keys: set[str] = field(default_factory=set)
+    standing: Standing = field(default_factory=Standing)
 
     @classmethod
     def load(cls, store: Store, tree: Tree, head: Head) -> "Written":
@@ -35,24 +31,17 @@ class Written:
         written = cls(head, tree)
         written.ids.update(store.ids())
         written.persons.update(person.commitment for person in store.persons())
-        for entry in store.own_entries("log.access_"):
-            written.learn(parse_entry(entry).members)
+        for entry in store.own_entries(TYPES):
+            try:
+                written.standing = written.standing.after(parse_entry(entry).members)
+            except LedgerError:
+                continue  # a second grant of an id, by an earlier release: the first one holds, and verification tells
         return written
 
-    def accept(self, rows: Sequence[Row], persons: Iterable[str], own: Iterable[bytes], head: Head) -> None:
-        """Take in what has just become durable; `own` are the log's own records among it."""
+    def accept(self, rows: Sequence[Row], persons: Iterable[str], standing: Standing, head: Head) -> None:
+        """Take in what has just become durable."""
         self.tree.extend([row.hash for row in rows])
         self.ids.update((row.id, row.seq) for row in rows)
         self.persons.update(persons)
-        for record in own:
-            self.learn(json.loads(record))
+        self.standing = standing
         self.head = head  # last: readers take it as the bound of what they may see
-
-    def learn(self, record: dict[str, Any]) -> None:
-        """Follow one of the log's own records where it changes which agent keys are in force."""
-        ext = record.get("ext", {})
-        if record["type"] == "log.access_granted" and "log.public_key" in ext:
-            self.agent_keys[ext["log.key_id"]] = parse_base64(ext["log.public_key"])
-            self.known_keys.add(ext["log.key_id"])
-        elif record["type"] == "log.access_revoked":
-            self.agent_keys.pop(ext.get("log.key_id", ""), None)

@@ -1,0 +1,203 @@
+"""Which keys sign and what was erased, as the log's own entries say: judged at the place where a record is appended."""
+
+import base64
+import json
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ledger.core.ed25519 import SigningKey, generate
+from ledger.core.entry import parse_entry, record_signing_input
+from ledger.core.errors import Code, LedgerError
+from ledger.log.fsck import verify_folder
+from ledger.log.log import Log
+from ledger.log.own import own_submission
+from ledger.log.plan import Appended
+from ledger.log.standing import Standing
+from ledger.records.prepare import prepare
+from ledger.records.prepared import Prepared
+from tests.log.conftest import ORIGIN, post, prepared, record, submit
+
+
+def grant(log: Log, key_id: str, key: SigningKey) -> Appended:
+    public = base64.b64encode(key.public).decode()
+    return log.append_own("log.access_granted", {"log.key_id": key_id, "log.public_key": public})
+
+
+def sealed(log: Log, key: SigningKey | None, key_id: str = "agent-7", **members: object) -> Prepared:
+    told = {"id": "sealed-1", "type": "note", "time": "2026-11-21T09:30:00Z", **members}
+    canonical = json.dumps(told, sort_keys=True, separators=(",", ":")).encode()
+    body: dict = {"record": told}
+    if key is not None:
+        signature = base64.b64encode(key.sign(record_signing_input(ORIGIN, canonical))).decode()
+        body["signature"] = {"key": key_id, "sig": signature}
+    return prepare(
+        json.dumps(body).encode(),
+        submitter="token:test",
+        persons=log.persons,
+        origin=log.origin,
+        agent_key=log.agent_key,
+    )
+
+
+def together(log: Log, *groups: list[Prepared]) -> list[list[Appended | LedgerError]]:
+    """Submissions that end in one group commit: they queue up while the writer is held at another one."""
+    append, held, go = log._store.append, threading.Event(), threading.Event()
+
+    def wait(*given: object) -> None:
+        log._store.append = append
+        held.set()
+        go.wait(30)
+        append(*given)
+
+    log._store.append = wait
+    log.submit([prepared(log, record(9_999))], atomic=False, done=lambda _: None)
+    held.wait(30)
+    answers: list[list[Appended | LedgerError]] = []
+    settled = threading.Semaphore(0)
+
+    def done(outcome: list[Appended | LedgerError]) -> None:
+        answers.append(outcome)
+        settled.release()
+
+    for group in groups:
+        log.submit(group, atomic=True, done=done)
+    go.set()
+    for _ in groups:
+        settled.acquire(timeout=30)
+    return answers
+
+
+def test_a_record_behind_the_revocation_of_its_key_is_refused_also_in_the_same_commit(
+    data: Path,
+):  # threat 18
+    log, key = Log.open(data), generate()
+    grant(log, "agent-7", key)
+    signed = sealed(log, key)
+    revocation = own_submission("log.access_revoked", {"log.key_id": "agent-7"})
+    [revoked], [late] = together(log, [revocation], [signed])
+    log.close()
+    assert isinstance(revoked, Appended)
+    assert isinstance(late, LedgerError)
+    assert late.code == Code.UNKNOWN_KEY
+    assert verify_folder(data).findings == ()
+
+
+def test_a_record_signed_before_the_revocation_is_refused_when_it_comes_after_it(log: Log):  # threat 18
+    key = generate()
+    grant(log, "agent-7", key)
+    signed = sealed(log, key, time="2001-01-01T00:00:00Z")
+    log.append_own("log.access_revoked", {"log.key_id": "agent-7"})
+    [late] = submit(log, [signed])
+    assert isinstance(late, LedgerError)
+    assert late.code == Code.UNKNOWN_KEY
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("revoked", [False, True])
+def test_an_agent_key_id_is_given_once(data: Path, revoked: bool, restarted: bool):  # threats 17, 18
+    log = Log.open(data)
+    grant(log, "agent-7", generate())
+    if revoked:
+        log.append_own("log.access_revoked", {"log.key_id": "agent-7"})
+    if restarted:
+        log.close()
+        log = Log.open(data)
+    size = log.head().size
+    with pytest.raises(LedgerError) as caught:
+        grant(log, "agent-7", generate())
+    assert caught.value.code == Code.KEY_EXISTS
+    assert log.head().size == size
+    log.close()
+
+
+def test_an_agent_key_id_is_given_once_within_one_commit(log: Log):
+    def granting() -> Prepared:
+        public = base64.b64encode(generate().public).decode()
+        return own_submission("log.access_granted", {"log.key_id": "agent-7", "log.public_key": public})
+
+    [first], [second] = together(log, [granting()], [granting()])
+    assert isinstance(first, Appended)
+    assert isinstance(second, LedgerError)
+    assert second.code == Code.KEY_EXISTS
+
+
+def test_a_grant_that_was_rolled_back_is_none(log: Log):
+    public = base64.b64encode(generate().public).decode()
+    granting = own_submission("log.access_granted", {"log.key_id": "agent-7", "log.public_key": public})
+    post(log, record(1))
+    refused = submit(log, [granting, prepared(log, record(1, type="note"))], atomic=True)
+    assert all(isinstance(outcome, LedgerError) for outcome in refused)
+    assert log.agent_key("agent-7") is None
+    grant(log, "agent-7", generate())
+
+
+def test_no_key_is_called_like_the_log_itself(log: Log):
+    with pytest.raises(LedgerError) as caught:
+        grant(log, "log", generate())
+    assert caught.value.code == Code.RESERVED_NAME
+
+
+def test_a_signature_is_part_of_what_a_submission_says(log: Log):
+    key = generate()
+    grant(log, "agent-7", key)
+    [unsigned] = submit(log, [sealed(log, None)])
+    [signed] = submit(log, [sealed(log, key)])
+    assert isinstance(unsigned, Appended)
+    assert isinstance(signed, LedgerError)
+    assert signed.code == Code.ID_CONFLICT
+    assert parse_entry(log.stored(unsigned.seq).entry).signature is None
+
+
+def test_a_signed_record_that_is_sent_again_gets_the_first_answer(log: Log):  # threat 9
+    key = generate()
+    grant(log, "agent-7", key)
+    first, second = submit(log, [sealed(log, key), sealed(log, key)])
+    [third] = submit(log, [sealed(log, key)])
+    assert (first.seq, second.existing, third.existing) == (second.seq, True, True)
+    assert third.leaf_hash == first.leaf_hash
+
+
+def test_what_was_erased_is_not_compared_and_everything_else_is(data: Path):
+    log = Log.open(data)
+    post(log, record(1))
+    log._store._writer.execute(
+        "UPDATE entries SET contents = list_filter(contents, lambda c: c.member <> 'tool.arguments') WHERE seq = 1"
+    )
+    [unexplained] = post(log, record(1))
+    log.append_own("log.content_erased", {"log.erased": [[1, "tool.arguments"]], "log.ground": "GDPR 17"})
+    [again] = post(log, record(1))
+    [other] = post(log, record(1, outcome={"status": "failure"}))
+    log.close()
+    log = Log.open(data)
+    [later] = post(log, record(1))
+    [different] = post(log, record(1, outcome={"status": "failure"}))
+    log.close()
+    assert [answer.code for answer in (unexplained, other, different)] == [Code.ID_CONFLICT] * 3
+    assert (again.seq, again.existing, later.seq, later.existing) == (1, True, 1, True)
+
+
+def test_verification_finds_a_key_id_that_was_given_twice(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+):  # threat 17
+    monkeypatch.setattr(
+        Standing, "_granted", lambda self, key_id, public: replace(self, agent_keys={key_id: public})
+    )
+    log = Log.open(data)
+    grant(log, "agent-7", generate())
+    grant(log, "agent-7", generate())
+    log.close()
+    assert [(str(finding.kind), finding.seq) for finding in verify_folder(data).findings] == [("altered", 2)]
+
+
+def test_known_records_are_read_together(log: Log, monkeypatch: pytest.MonkeyPatch):
+    items = [prepared(log, record(number)) for number in range(1, 601)]
+    submit(log, items)
+    reads: list[int] = []
+    known = log._store.known
+    monkeypatch.setattr(log._store, "known", lambda seqs: reads.append(len(seqs)) or known(seqs))
+    again = submit(log, [prepared(log, record(number)) for number in range(600, 0, -1)])
+    assert [(answer.seq, answer.existing) for answer in again] == [(seq, True) for seq in range(600, 0, -1)]
+    assert reads == [256, 256, 88]
