@@ -287,3 +287,13 @@ def follow_agent_keys(keys: dict[str, bytes], own: Own) -> None:
             keys[key_id] = parse_base64(public)
         except ValueError:
             keys.pop(key_id, None)
+
+
+def given_again(given: set[str], own: Own) -> bool:
+    """Whether a record grants a key id of `given`, which is added to: what the first key signed would be the word of the second."""
+    key_id = own.ext.get("log.key_id")
+    if own.type != "log.access_granted" or not isinstance(key_id, str):
+        return False
+    again = key_id in given
+    given.add(key_id)
+    return again

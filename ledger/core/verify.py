@@ -29,12 +29,12 @@ from ledger.core.stretch import (
     Visit,
     check_stretch,
     follow_agent_keys,
+    given_again,
     signature_holds,
 )
 
 CREATED = "log.created"
 ROTATED = "log.key_rotated"
-GRANTED = "log.access_granted"
 
 
 class Pin(NamedTuple):
@@ -242,17 +242,10 @@ class Verifier:
         elif own.type == ROTATED:
             self._rotate(own)
         else:
-            self._check_given(own)
-            follow_agent_keys(self._agent_keys, own)
-
-    def _check_given(self, own: Own) -> None:
-        """A key id is given once: under a second key, what the first one signed would be somebody else's word."""
-        key_id = own.ext.get("log.key_id")
-        if own.type == GRANTED and isinstance(key_id, str):
-            if key_id in self._given:
-                detail = f"it gives the key id {key_id} a second time"
+            if given_again(self._given, own):
+                detail = "it gives a key id for a second time"
                 self.findings.add(Kind.ALTERED, f"entry {own.seq}", detail, own.seq)
-            self._given.add(key_id)
+            follow_agent_keys(self._agent_keys, own)
 
     def _check_genesis(self, own: Own) -> None:
         told = (own.type, own.ext.get("log.origin"), own.ext.get("log.format"), own.ext.get("log.vkey"))
