@@ -16,7 +16,7 @@ from ledger.api import entries, health, queries, records, tiles, verification
 from ledger.api.answers import Answers
 from ledger.api.bodies import Bodies
 from ledger.api.documented import with_submission_schema
-from ledger.api.problems import problem, problem_response
+from ledger.api.problems import refused, refused_unexpectedly
 from ledger.api.service import Service, allow
 from ledger.api.verification import Jobs
 from ledger.core.errors import Code, LedgerError
@@ -95,8 +95,7 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
 async def _refused(request: Request, error: Exception) -> Response:
     if not isinstance(error, LedgerError):
         raise error
-    request.app.state.service.telemetry.refused(error.code)
-    return problem_response(problem(error))
+    return refused(request, error)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
@@ -105,7 +104,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
         raise error
     first = error.errors()[0]
     name = str(first["loc"][-1])
-    return await _refused(request, LedgerError(Code.INVALID_PARAMETER, f"{name}: {first['msg']}", path=name))
+    return refused(request, LedgerError(Code.INVALID_PARAMETER, f"{name}: {first['msg']}", path=name))
 
 
 async def _http(request: Request, error: Exception) -> Response:
@@ -114,16 +113,11 @@ async def _http(request: Request, error: Exception) -> Response:
         raise error
     code = _BY_STATUS.get(error.status_code, Code.INTERNAL)
     detail = f"{request.method} {ascii(request.url.path)[1:-1]}: {error.detail}"
-    response = await _refused(request, LedgerError(code, detail))
+    response = refused(request, LedgerError(code, detail))
     response.headers.update(error.headers or {})
     return response
 
 
 async def _broken(request: Request, error: Exception) -> Response:
-    """A bug of ours: nothing of it is shown; the traceback goes to the log, without its message."""
-    return await _refused(
-        request,
-        LedgerError(
-            Code.INTERNAL, f"the ledger met an error of its own ({type(error).__name__}); its log says more"
-        ),
-    )
+    """A bug of ours: the traceback goes to the log, by the server that called us."""
+    return refused_unexpectedly(request, error)

@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
+from starlette.requests import Request
 from starlette.responses import Response
 
 from ledger.core.errors import Code, LedgerError
@@ -119,3 +120,15 @@ def problem_response(members: dict[str, Any]) -> Response:
     if members["status"] == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     return Response(_encode(members), members["status"], headers, MEDIA_TYPE)
+
+
+def refused(request: Request, error: LedgerError) -> Response:
+    """The answer to a request that was refused, counted."""
+    request.app.state.service.telemetry.refused(error.code)
+    return problem_response(problem(error))
+
+
+def refused_unexpectedly(request: Request, error: Exception) -> Response:
+    """The answer where the ledger met an error of its own: nothing of it is shown."""
+    what = f"the ledger met an error of its own ({type(error).__name__}); its log says more"
+    return refused(request, LedgerError(Code.INTERNAL, what))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_SECONDS: Final = 10.0
@@ -99,7 +99,7 @@ class Server(uvicorn.Server):
 
 
 def run(
-    app: FastAPI, *, host: str, port: int, access_log: bool, started: Callable[[str], None], **options: Any
+    app: ASGIApp, *, host: str, port: int, access_log: bool, started: Callable[[str], None], **options: Any
 ) -> bool:
     """Serve until a signal comes; false when it could not listen.
 

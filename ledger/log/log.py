@@ -152,7 +152,7 @@ class Log:
 
     def was_granted(self, key_id: str) -> bool:
         """Whether this id was ever given to a key, in force or not: an id is never given twice."""
-        return key_id in self._written.known_keys
+        return key_id in self._written.standing.given
 
     # -- reading -----------------------------------------------------------------------------------------------------
 

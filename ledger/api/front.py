@@ -1,0 +1,43 @@
+"""The way in. Records go straight to their function: the framework's own way there costs as much as reading a record.
+
+Everything else, and the document of everything, is FastAPI's.
+"""
+
+import logging
+from typing import Final
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.routing import BaseRoute
+from starlette.types import Receive, Scope, Send
+
+from ledger.api.problems import refused, refused_unexpectedly
+from ledger.api.records import PATH, post_records
+from ledger.core.errors import LedgerError
+
+_POST: Final = "POST"
+logger = logging.getLogger(__name__)
+
+
+class Front:
+    """The ASGI application that is served."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+        self._route: BaseRoute = next(route for route in app.routes if getattr(route, "path", "") == PATH)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or the lifespan."""
+        if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != _POST:
+            await self._app(scope, receive, send)
+            return
+        scope["app"], scope["route"] = self._app, self._route
+        request = Request(scope, receive)
+        try:
+            response = await post_records(request)
+        except LedgerError as error:
+            response = refused(request, error)
+        except Exception as error:
+            logger.exception("a record met an error of ours")
+            response = refused_unexpectedly(request, error)
+        await response(scope, receive, send)
