@@ -17,17 +17,18 @@ from ledger.core.errors import LedgerError
 from ledger.core.merkle import Frontier
 from ledger.core.note import VerifierKey
 from ledger.core.report import Finding, Findings, Kind
+from ledger.core.shape import OWN_PREFIX, OWN_SUBMITTER, Seen, Shapes
 from ledger.core.text import parse_base64
 
 STRETCH_ENTRIES = 2048
-OWN_SUBMITTER = "log"
-OWN_PREFIX = "log."
 
 _SUBMITTER = b',"submitter":"'
 _BRACE = ord("}")
 _OWN_END = _SUBMITTER + b'log","v":1}'
 
-Visit = Callable[[int, Entry, bool], None]
+Visit = Callable[[int, Seen, bool], None]
+
+_PLAIN = Shapes()
 
 
 class Hints(NamedTuple):
@@ -116,16 +117,20 @@ class Outcome(NamedTuple):
     unlisted: int
 
 
-def check_stretch(stored: Stored, hints: Hints, visit: Visit | None = None) -> Outcome:
+def check_stretch(
+    stored: Stored, hints: Hints, visit: Visit | None = None, shapes: Shapes = _PLAIN
+) -> Outcome:
     """Verify what can be verified of a stretch by itself.
 
     Args:
         stored: the stretch.
         hints: what is assumed of the log before it.
-        visit: called, where forms are checked, with each entry that can be read, in order: its seq, itself, and whether it is sound.
+        visit: called, where forms are checked, with each entry that can be read, in order: its place, what it says, and whether it
+            is sound.
+        shapes: the shapes of entries met before, and which members `visit` is told.
     """
     findings = Findings()
-    reader = _Reader(hints, findings, visit)
+    reader = _Reader(hints, findings, visit, shapes)
     count, start = len(stored.entries), stored.start
     hashes = leaf_hashes(stored, findings)
     reader.read(stored)
@@ -178,48 +183,61 @@ def _fold(hashes: Sequence[bytes | None], start: int, sizes: Sequence[int]) -> d
 class _Reader:
     """Reads the entries of a stretch in order: form, place, time, submitter, signature."""
 
-    def __init__(self, hints: Hints, findings: Findings, visit: Visit | None) -> None:
+    def __init__(self, hints: Hints, findings: Findings, visit: Visit | None, shapes: Shapes) -> None:
         self.first_time = self.last_time = ""
         self.own: list[Own] = []
         self.signed: list[Signed] = []
-        self._hints, self._findings, self._visit = hints, findings, visit
+        self._hints, self._findings, self._visit, self._shapes = hints, findings, visit, shapes
         self._agent_keys = dict(hints.agent_keys)
 
     def read(self, stored: Stored) -> None:
         numbered: Iterable[tuple[int, bytes | None]] = enumerate(stored.entries, stored.start)
         if not self._hints.forms:
             numbered = _telling(numbered)
+        visit, findings, known = self._visit, self._findings, self._shapes.read
         for seq, data in numbered:
             if data is None:
                 continue
-            try:
-                entry = parse_entry(data)
-            except LedgerError as error:
-                self._findings.add(Kind.ALTERED, f"entry {seq}", error.detail, seq)
+            # An entry of a known shape is of a common author, and not signed.
+            seen = known(data)
+            if seen is not None:
+                self._check_place(seq, seen)
+            elif (seen := self._parse(seq, data)) is None:
                 continue
-            self._check(seq, entry)
-            if self._visit is not None:
-                self._visit(seq, entry, not self._findings.between(seq, seq + 1))
+            if visit is not None:
+                visit(seq, seen, not (findings.kept and findings.between(seq, seq + 1)))
 
-    def _check(self, seq: int, entry: Entry) -> None:
-        if entry.seq != seq:
-            self._findings.add(Kind.ALTERED, f"entry {seq}", f"it says that it is entry {entry.seq}", seq)
-        if not self._findings.between(seq, seq + 1):  # an altered entry tells no time
-            self._check_time(seq, entry)
+    def _parse(self, seq: int, data: bytes) -> Seen | None:
+        try:
+            entry = parse_entry(data)
+        except LedgerError as error:
+            self._findings.add(Kind.ALTERED, f"entry {seq}", error.detail, seq)
+            return None
+        self._shapes.learn(data, entry)
+        seen = self._shapes.seen(entry)
+        self._check_place(seq, seen)
         self._check_author(seq, entry)
         if entry.signature is not None:
             self.signed.append(self._check_signature(seq, entry, entry.signature))
+        return seen
 
-    def _check_time(self, seq: int, entry: Entry) -> None:
-        if entry.recorded_at < self.last_time:
+    def _check_place(self, seq: int, seen: Seen) -> None:
+        if seen.seq != seq:
+            self._findings.add(Kind.ALTERED, f"entry {seq}", f"it says that it is entry {seen.seq}", seq)
+        # An altered entry tells no time.
+        if seen.recorded_at != self.last_time and not self._findings.between(seq, seq + 1):
+            self._check_time(seq, seen.recorded_at)
+
+    def _check_time(self, seq: int, recorded_at: str) -> None:
+        if recorded_at < self.last_time:
             self._findings.add(
                 Kind.ALTERED,
                 f"entry {seq}",
-                f"recorded at {entry.recorded_at}, and the one before it at {self.last_time}",
+                f"recorded at {recorded_at}, and the one before it at {self.last_time}",
                 seq,
             )
-        self.last_time = entry.recorded_at
-        self.first_time = self.first_time or entry.recorded_at
+        self.last_time = recorded_at
+        self.first_time = self.first_time or recorded_at
 
     def _check_author(self, seq: int, entry: Entry) -> None:
         record_type, ext = entry.members.get("type"), entry.members.get("ext", {})

@@ -9,31 +9,22 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import NamedTuple, TypeAlias
 
-from ledger.core.entry import SALT_BYTES, Entry
+from ledger.core.canonical import JsonValue
+from ledger.core.entry import SALT_BYTES
 from ledger.core.report import Findings, Kind
+from ledger.core.shape import OWN_SUBMITTER, Seen, Shapes
 from ledger.core.stretch import Own
-from ledger.log.own import OWN_SUBMITTER
 from ledger.records.members import CONTENTS, PERSONS
 
 WITHHELD = ("log.content_withheld", "log.withheld")
 ERASED = ("log.content_erased", "log.erased")
-# (facet, ((name, member), …)), for contents and for persons
-_Paths: TypeAlias = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+# The members of a record that what is stored beside it is compared with.
+WANTED = (("id",), CONTENTS, PERSONS)
+SHAPES = Shapes(*WANTED)
 
-
-def _by_facet(paths: Sequence[str]) -> _Paths:
-    facets = dict.fromkeys(path.partition(".")[0] for path in paths)
-    return tuple(
-        (facet, tuple((path.partition(".")[2], path) for path in paths if path.startswith(f"{facet}.")))
-        for facet in facets
-    )
-
-
-_CONTENTS = _by_facet(CONTENTS)
-_PERSONS = _by_facet(PERSONS)
+_NONE = object()
 
 Place: TypeAlias = tuple[int, str]
-Content: TypeAlias = tuple[str | None, bytes | None, bytes | None]
 
 
 class StoredPerson(NamedTuple):
@@ -46,12 +37,26 @@ class StoredPerson(NamedTuple):
     source: str
 
 
-class Row(NamedTuple):
-    """What one row of `entries` holds beside the entry's bytes and hash."""
+class Rows(NamedTuple):
+    """What rows of `entries` hold beside an entry's bytes and hash, by column.
 
-    id: str | None
-    contents: Sequence[Content]
-    noted: bool
+    Attributes:
+        place: the row of each seq.
+        ids: their ids.
+        noted: whether they have a checkpoint.
+        ends: where the contents of each row begin and end in the next three; one more than rows.
+        members: of what the contents are,
+        salts: their salts,
+        values: their values.
+    """
+
+    place: Mapping[int, int]
+    ids: Sequence[str | None]
+    noted: Sequence[bool]
+    ends: Sequence[int]
+    members: Sequence[str | None]
+    salts: Sequence[bytes | None]
+    values: Sequence[bytes | None]
 
 
 @dataclass(slots=True)
@@ -74,7 +79,7 @@ class Beside:
 
     def __init__(
         self,
-        rows: Mapping[int, Row],
+        rows: Rows,
         persons: Iterable[StoredPerson],
         introduced: Mapping[str, int],
         findings: Findings,
@@ -82,7 +87,7 @@ class Beside:
         """A checker.
 
         Args:
-            rows: the stretch's rows by seq.
+            rows: the stretch's rows.
             persons: the persons whose `seq` is in the stretch.
             introduced: of every person stored: commitment → seq.
             findings: where to report.
@@ -94,20 +99,28 @@ class Beside:
             self._check_person(person)
             self._persons.setdefault(person.seq, {})[person.commitment] = person
         self._visited: set[int] = set()
+        self._digests = [_digest(*pair) for pair in zip(rows.salts, rows.values, strict=True)]
         self.groups = Groups(findings)
 
-    def visit(self, seq: int, entry: Entry, sound: bool) -> None:
+    def visit(self, seq: int, seen: Seen, sound: bool) -> None:
         """Check one entry's row. Entries come in order; one that is not sound was reported, and tells no time."""
-        row = self._rows[seq]
+        rows = self._rows
+        row = rows.place[seq]
         self._visited.add(seq)
-        self.groups.follow(seq, entry.recorded_at if sound else "", row.noted)
-        if row.id != entry.members.get("id"):
-            detail = f"it is {row.id!r}, and the entry says {entry.members.get('id')!r}"
+        self.groups.follow(seq, seen.recorded_at if sound else "", rows.noted[row])
+        (_, ids), (members, commitments), (people, named) = seen.told
+        said = ids[0] if ids else None
+        if rows.ids[row] != said:
+            detail = f"it is {rows.ids[row]!r}, and the entry says {said!r}"
             self._findings.add(Kind.ALTERED, f"id of entry {seq}", detail, seq)
-        contents = committed(entry, _CONTENTS)
-        if contents or row.contents:
-            self._check_contents(seq, contents, row.contents)
-        self._check_named(seq, entry, committed(entry, _PERSONS))
+        start, end = rows.ends[row], rows.ends[row + 1]
+        if members or start != end:
+            committed = dict(zip(members, commitments, strict=True))
+            stored = dict(zip(rows.members[start:end], self._digests[start:end], strict=True))
+            if len(stored) != end - start or stored != committed:
+                self._check_contents(seq, committed, range(start, end))
+        if people:
+            self._check_named(seq, seen, people, named)
 
     def finish(self) -> None:
         """Report the persons whom the entry that is said to have introduced them does not name."""
@@ -120,21 +133,22 @@ class Beside:
                     Kind.ALTERED, f"persons.commitment of entry {seq}", f"{detail}: {person.commitment}", seq
                 )
 
-    def _check_contents(self, seq: int, committed_to: dict[str, object], contents: Sequence[Content]) -> None:
-        for member, salt, value in contents:
+    def _check_contents(self, seq: int, committed: dict[str, JsonValue], contents: Iterable[int]) -> None:
+        for i in contents:
+            member = self._rows.members[i]
             where = f"contents of entry {seq}, {member}"
-            expected = committed_to.pop(str(member), None)
+            expected = committed.pop(str(member), None)
             if expected is None:
                 detail = "a content is stored that the entry does not commit to, or that is stored twice"
                 self._findings.add(Kind.ALTERED, where, detail, seq)
-            elif salt is None or value is None or commit(salt, value) != expected:
+            elif self._digests[i] != expected:
                 detail = "salt and value do not give the commitment in the entry"
                 self._findings.add(Kind.ALTERED, where, detail, seq)
-        self.absences.contents.extend((seq, member) for member in committed_to)
+        self.absences.contents.extend((seq, member) for member in committed)
 
-    def _check_named(self, seq: int, entry: Entry, named: dict[str, object]) -> None:
+    def _check_named(self, seq: int, seen: Seen, people: Sequence[str], named: Sequence[JsonValue]) -> None:
         stored = self._persons.get(seq)
-        for member, value in named.items():
+        for member, value in zip(people, named, strict=True):
             digest = str(value)
             introduced = self._introduced.get(digest)
             if introduced is None:
@@ -142,10 +156,10 @@ class Beside:
             elif introduced > seq:
                 self.absences.early.append((seq, member))
             elif introduced == seq and stored and (person := stored.pop(digest, None)):
-                self._check_source(seq, entry, person)
+                self._check_source(seq, seen, person)
 
-    def _check_source(self, seq: int, entry: Entry, person: StoredPerson) -> None:
-        allowed = {entry.signature[0]} if entry.signature else {OWN_SUBMITTER, entry.submitter}
+    def _check_source(self, seq: int, seen: Seen, person: StoredPerson) -> None:
+        allowed = {seen.signer} if seen.signer is not None else {OWN_SUBMITTER, seen.submitter}
         if person.source not in allowed:
             detail = (
                 f"it is {person.source!r}, and the salt can only come from {' or '.join(sorted(allowed))}"
@@ -153,7 +167,7 @@ class Beside:
             self._findings.add(Kind.ALTERED, f"persons.source of entry {seq}", detail, seq)
 
     def _check_person(self, person: StoredPerson) -> None:
-        if commit(person.salt, person.value) != person.commitment:
+        if _digest(person.salt, person.value) != person.commitment:
             detail = f"salt and value do not give the commitment {person.commitment}"
             self._findings.add(Kind.ALTERED, f"persons of entry {person.seq}", detail, person.seq)
 
@@ -183,22 +197,11 @@ class Groups:
             self.last = last
 
 
-def committed(entry: Entry, paths: _Paths) -> dict[str, object]:
-    """The commitments in an entry, by member."""
-    found: dict[str, object] = {}
-    record = entry.members
-    for facet, names in paths:
-        members = record.get(facet)
-        if type(members) is dict:
-            for name, path in names:
-                if name in members:
-                    found[path] = members[name]
-    return found
-
-
-def commit(salt: bytes, value: bytes) -> str | None:
-    """`ledger.core.entry.commitment` in hex, at half its price; None where the salt is none."""
-    return sha256(b"\x02" + salt + value).hexdigest() if len(salt) == SALT_BYTES else None
+def _digest(salt: bytes | None, value: bytes | None) -> object:
+    """`ledger.core.entry.commitment` in hex, at half its price; what equals no commitment where salt or value is none."""
+    if salt is None or value is None or len(salt) != SALT_BYTES:
+        return _NONE
+    return sha256(b"\x02" + salt + value).hexdigest()
 
 
 class Explained:

@@ -22,7 +22,7 @@ from ledger.core.report import Findings, Kind, Level, Report
 from ledger.core.stretch import STRETCH_ENTRIES, Hints, Outcome, check_stretch
 from ledger.core.verify import Pin, Verifier
 from ledger.log.anchor import HeadAnchor, default_anchor
-from ledger.log.beside import Absences, Beside, Explained, Groups
+from ledger.log.beside import SHAPES, Absences, Beside, Explained, Groups
 from ledger.log.log import DATABASE
 from ledger.log.readonly import ReadOnly, Stretch, UnreadableError, as_person, as_stretch, refuse_running
 from ledger.log.schema import ROW_SCHEMA
@@ -144,7 +144,7 @@ def _check(source: ReadOnly, start: int, end: int, hints: Hints, introduced: dic
 def check_beside(stretch: Stretch, hints: Hints, introduced: dict[str, int], findings: Findings) -> Checked:
     """Verify a stretch and what stands beside it."""
     beside = Beside(stretch.rows, stretch.persons, introduced, findings)
-    outcome = check_stretch(stretch.stored, hints, beside.visit)
+    outcome = check_stretch(stretch.stored, hints, beside.visit, SHAPES)
     beside.finish()
     every = Findings()  # what is wrong with an entry comes before what that leaves beside it
     every.take(outcome.findings, outcome.unlisted)

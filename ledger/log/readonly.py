@@ -6,7 +6,6 @@ that lost its tail opens without an error: only what is kept outside shows that,
 
 import contextlib
 import fcntl
-from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +19,7 @@ from ledger.core.errors import Code, LedgerError
 from ledger.core.note import parse_note
 from ledger.core.report import Findings, Kind
 from ledger.core.stretch import STRETCH_ENTRIES
-from ledger.log.beside import Content, Row, StoredPerson
+from ledger.log.beside import Rows, StoredPerson
 from ledger.log.schema import PERSON_SCHEMA, ROW_SCHEMA
 
 CANDIDATES = 100
@@ -39,7 +38,7 @@ class Stretch(NamedTuple):
     """A stretch as it is stored: for core, and what stands beside it."""
 
     stored: Stored
-    rows: dict[int, Row]
+    rows: Rows
     persons: list[StoredPerson]
 
 
@@ -192,7 +191,6 @@ def as_stretch(
     hashes = table.column("hash").to_pylist()
     ids = table.column("id").to_pylist()
     notes = table.column("checkpoint").to_pylist()
-    contents = list(_contents(table.column("contents").combine_chunks()))
     if seqs[: stop - start] == list(range(start, stop)) and len(seqs) <= stop - start + 2:
         chosen = list(range(len(seqs)))
     else:
@@ -209,8 +207,8 @@ def as_stretch(
         {seqs[i]: notes[i].encode() for i in order if i is not None and notes[i] is not None},
         following,
     )
-    rows = {seqs[i]: Row(ids[i], contents[i], notes[i] is not None) for i in order if i is not None}
-    return Stretch(stored, rows, persons)
+    noted = [note is not None for note in notes]
+    return Stretch(stored, Rows(place, ids, noted, *_contents(table.column("contents"))), persons)
 
 
 def _choose(seqs: list[int], entries: list[bytes], findings: Findings) -> list[int]:
@@ -239,14 +237,12 @@ def _bytes(column: pa.ChunkedArray) -> list[bytes]:
     return column.cast(pa.binary()).to_pylist()  # type: ignore[no-any-return]
 
 
-def _contents(array: pa.ListArray) -> Iterator[list[Content]]:
-    """The contents of each row. By column, because Arrow makes a dict of each struct."""
+def _contents(column: pa.ChunkedArray) -> tuple[list[int], list[Any], list[Any], list[Any]]:
+    """Where the contents of each row end, and the contents. By column, because Arrow makes a dict of each struct."""
+    array = column.combine_chunks()
     flat = array.values
-    members = flat.field("member").to_pylist()
-    salts = flat.field("salt").to_pylist()
     values = flat.field("value").cast(pa.binary()).to_pylist()
-    for start, end in zip(array.offsets[:-1].to_pylist(), array.offsets[1:].to_pylist(), strict=True):
-        yield list(zip(members[start:end], salts[start:end], values[start:end], strict=True))
+    return array.offsets.to_pylist(), flat.field("member").to_pylist(), flat.field("salt").to_pylist(), values
 
 
 def refuse_running(data: Path) -> None:
