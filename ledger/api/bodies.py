@@ -10,13 +10,12 @@ from typing import Final
 
 import zstandard
 from starlette.requests import Request
-from starlette.types import Message
 
 from ledger.api.service import header
 from ledger.core.errors import Code, LedgerError
 from ledger.records.limits import BODY_BYTES
 
-BODIES_BYTES: Final = 256 * 1024 * 1024  # of all requests being read at once
+BODIES_BYTES: Final = 256 * 1024 * 1024  # of all requests that are being read or worked on
 RETRY_AFTER_S: Final = 1
 
 _ZSTD_WINDOW: Final = 32 * 1024 * 1024
@@ -25,72 +24,103 @@ _INLINE_BYTES: Final = 64 * 1024  # decompressing more is worth a thread
 
 
 class Bodies:
-    """How much is being read right now."""
+    """How much of what clients sent is in memory right now, decompressed."""
 
-    def __init__(self) -> None:
-        self._reading_bytes = 0
+    def __init__(self, limit: int = BODIES_BYTES) -> None:
+        self.held_bytes = 0
+        self._limit = limit
 
-    async def read(self, request: Request, *, limit: int = BODY_BYTES) -> bytes:
-        """The body, decompressed.
+    def read(self, request: Request, *, limit: int = BODY_BYTES) -> "Body":
+        """A body to be used as `async with`: it counts until its request is done with it, because so long it is in memory."""
+        return Body(self, request, limit)
+
+    def take(self, size: int) -> None:
+        """Count `size` more.
+
+        Raises:
+            LedgerError: `queue-full`.
+        """
+        if self.held_bytes + size > self._limit:
+            raise LedgerError(
+                Code.QUEUE_FULL,
+                "too much is being sent at once; nothing was taken: send it again later",
+                retry_after=RETRY_AFTER_S,
+            )
+        self.held_bytes += size
+
+
+class Body:
+    """One request's body, decompressed."""
+
+    def __init__(self, bodies: Bodies, request: Request, limit: int) -> None:
+        self._bodies, self._request, self._limit = bodies, request, limit
+        self._size = 0
+
+    async def __aenter__(self) -> bytes:
+        """Read it.
 
         Raises:
             LedgerError: `body-too-large`, `unsupported-encoding`, `too-slow`, `queue-full`, `malformed-json` (not the encoding it names).
         """
-        encoding = header(request, b"content-encoding").lower() or "identity"
+        try:
+            return await self._read()
+        except BaseException:
+            self._let_go()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self._let_go()
+
+    def _let_go(self) -> None:
+        self._bodies.held_bytes -= self._size
+        self._size = 0
+
+    def _hold(self, size: int) -> None:
+        self._bodies.take(size)
+        self._size += size
+
+    async def _read(self) -> bytes:
+        encoding = header(self._request, b"content-encoding").lower() or "identity"
         if encoding not in {"identity", "gzip", "zstd"}:
             raise LedgerError(
                 Code.UNSUPPORTED_ENCODING,
                 f"Content-Encoding {encoding!a}: gzip and zstd are understood, one at a time",
             )
-        stated = header(request, b"content-length")
+        stated = header(self._request, b"content-length")
         if (
             stated.isascii()
             and stated.isdigit()
-            and len(stated) < len(str(limit)) + 8
-            and int(stated) > limit
+            and len(stated) < len(str(self._limit)) + 8
+            and int(stated) > self._limit
         ):
-            raise _too_large(limit)
-        body = await self._received(request, limit)
+            raise _too_large(self._limit)
+        body = await self._received()
         if encoding == "identity":
             return body
         expand = _gunzip if encoding == "gzip" else _unzstd
-        if len(body) <= _INLINE_BYTES:
-            return expand(body, limit)
-        return await asyncio.to_thread(expand, body, limit)
+        inline = len(body) <= _INLINE_BYTES
+        expanded = expand(body, self._limit) if inline else await asyncio.to_thread(expand, body, self._limit)
+        self._hold(len(expanded))
+        return expanded
 
-    async def _received(self, request: Request, limit: int) -> bytes:
-        first = await request.receive()
-        if first["type"] == "http.request" and not first.get("more_body") and len(first["body"]) <= limit:
-            return bytes(first["body"])  # nearly always: it came in one piece
-        return await self._in_pieces(request, first, limit)
-
-    async def _in_pieces(self, request: Request, message: Message, limit: int) -> bytes:
+    async def _received(self) -> bytes:
         chunks: list[bytes] = []
-        size = 0
-        try:
-            while True:
-                if message["type"] == "http.disconnect":
-                    raise LedgerError(
-                        Code.TOO_SLOW,
-                        "the connection ended, or its time was up, within the body; nothing was taken",
-                    )
-                chunk = message.get("body", b"")
-                size += len(chunk)
-                self._reading_bytes += len(chunk)
-                if size > limit:
-                    raise _too_large(limit)
-                if self._reading_bytes > BODIES_BYTES:
-                    raise LedgerError(
-                        Code.QUEUE_FULL,
-                        "too much is being sent at once; nothing was taken: send it again later",
-                        retry_after=RETRY_AFTER_S,
-                    )
-                chunks.append(chunk)
-                if not message.get("more_body"):
-                    return b"".join(chunks)
-                message = await request.receive()
-        finally:
-            self._reading_bytes -= size
+        while True:
+            message = await self._request.receive()
+            if message["type"] == "http.disconnect":
+                raise LedgerError(
+                    Code.TOO_SLOW,
+                    "the connection ended, or its time was up, within the body; nothing was taken",
+                )
+            chunk = message.get("body", b"")
+            self._hold(len(chunk))
+            if self._size > self._limit:
+                raise _too_large(self._limit)
+            if not chunks and not message.get("more_body"):
+                return bytes(chunk)  # nearly always: it came in one piece
+            chunks.append(chunk)
+            if not message.get("more_body"):
+                return b"".join(chunks)
 
 
 def _gunzip(body: bytes, limit: int) -> bytes:

@@ -68,7 +68,8 @@ async def read_body(request: Request, kind: type[T]) -> T:
     Raises:
         LedgerError: it does not fit.
     """
-    data = await request.app.state.bodies.read(request, limit=BODY_BYTES) or b"{}"
+    async with request.app.state.bodies.read(request, limit=BODY_BYTES) as body:
+        data = body or b"{}"
     strict(data)
     try:
         return msgspec.json.decode(data, type=kind)

@@ -21,6 +21,7 @@ CREATED, OK, MULTI_STATUS = 201, 200, 207
 PATH: Final = "/v1/records"
 STRICT: Final = "handling=strict"
 _INLINE_BYTES: Final = 128 * 1024  # reading a larger batch would keep the other requests waiting
+_INLINE_RECORDS: Final = 250
 
 
 class _Json(Response):
@@ -42,13 +43,13 @@ async def post_records(request: Request) -> Response:
     """Append one record, an array, or NDJSON. Answers when they are durable and under a signed checkpoint."""
     serving, principal = allow(request, Operation.POST)
     media_type = header(request, b"content-type").partition(";")[0].strip().lower() or JSON
-    body = await request.app.state.bodies.read(request)
-    records, batch = read_records(body, media_type)
-    if not batch:
+    async with request.app.state.bodies.read(request) as body:
+        records, batch = read_records(body, media_type)
+        if batch:
+            return await _batch(request, records, principal.submitter)
         item = _prepared(records[0], serving, principal.submitter)
         [result] = await request.app.state.answers.submit((item,), atomic=True)
         return _single(item, result)
-    return await _batch(request, records, principal.submitter)
 
 
 def _prepared(record: bytes, serving: Service, submitter: str) -> Prepared:
@@ -88,7 +89,7 @@ async def _batch(request: Request, records: list[bytes], submitter: str) -> Resp
     """Each record has its own fate, unless the client prefers all or nothing."""
     serving: Service = request.app.state.service
     strict = STRICT in header(request, b"prefer").replace(" ", "").lower()
-    if sum(map(len, records)) > _INLINE_BYTES:
+    if len(records) > _INLINE_RECORDS or sum(map(len, records)) > _INLINE_BYTES:
         read = await asyncio.to_thread(_prepare_all, records, serving, submitter)
     else:
         read = _prepare_all(records, serving, submitter)

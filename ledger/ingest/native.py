@@ -1,8 +1,12 @@
 """The ledger's own dialect: one record, an array of records, or NDJSON. Splits a body, changes no byte of a record."""
 
-from typing import Final
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET, Raw, UnsetType
+from msgspec.structs import astuple
 
 from ledger.core.errors import Code, FormatError, LedgerError
 from ledger.records.limits import BODY_RECORDS
@@ -13,7 +17,7 @@ NDJSON: Final = "application/x-ndjson"
 MEDIA_TYPES: Final = (JSON, NDJSON, "application/jsonl", "application/ndjson")
 
 _JSON_SPACE = b" \t\r\n"
-_split_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_LINES: Final = 2 * BODY_RECORDS  # empty ones included
 
 
 def read_records(body: bytes, media_type: str) -> tuple[list[bytes], bool]:
@@ -30,8 +34,9 @@ def read_records(body: bytes, media_type: str) -> tuple[list[bytes], bool]:
     if media_type == JSON:
         return _read_json(body)
     if media_type in MEDIA_TYPES:
-        lines = [line for line in body.split(b"\n") if line.strip(_JSON_SPACE)]
-        return _bounded(lines), True
+        if body.count(b"\n") > _LINES:
+            raise _too_many()
+        return _bounded([line for line in body.split(b"\n") if line.strip(_JSON_SPACE)]), True
     raise LedgerError(
         Code.UNSUPPORTED_MEDIA_TYPE,
         f"records are sent as {JSON} (one object, or an array) or {NDJSON} (one object a line), not as {media_type!a}",
@@ -42,19 +47,33 @@ def _read_json(body: bytes) -> tuple[list[bytes], bool]:
     if body.lstrip(_JSON_SPACE)[:1] != b"[":
         return [body], False
     try:
-        return _bounded([bytes(raw) for raw in _split_array(body)]), True
+        return _bounded([bytes(raw) for raw in astuple(_array()(body)) if raw is not UNSET]), True
+    except msgspec.ValidationError:
+        raise _too_many() from None
     except (msgspec.DecodeError, RecursionError) as error:
         strict(body)  # says where, when it is not JSON at all
         raise FormatError(Code.MALFORMED_JSON, f"not an array of records: {error}") from None
+
+
+@cache
+def _array() -> Callable[[bytes], Any]:
+    """Splits an array of at most BODY_RECORDS elements. A list would be made to its end, 2 GB of it, before it could be counted."""
+    fields = [(f"r{number}", Raw | UnsetType, UNSET) for number in range(BODY_RECORDS)]
+    array = msgspec.defstruct("Array", fields, array_like=True, forbid_unknown_fields=True)
+    return msgspec.json.Decoder(array).decode
 
 
 def _bounded(records: list[bytes]) -> list[bytes]:
     if not records:
         raise LedgerError(Code.MALFORMED_JSON, "the body holds no record")
     if len(records) > BODY_RECORDS:
-        raise LedgerError(
-            Code.TOO_MANY_RECORDS,
-            f"{len(records)} records in one request; at most {BODY_RECORDS}: send them in several",
-            limit=BODY_RECORDS,
-        )
+        raise _too_many()
     return records
+
+
+def _too_many() -> LedgerError:
+    return LedgerError(
+        Code.TOO_MANY_RECORDS,
+        f"more than {BODY_RECORDS} records in one request: send them in several",
+        limit=BODY_RECORDS,
+    )

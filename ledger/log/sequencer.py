@@ -26,6 +26,9 @@ from ledger.records.prepared import Prepared
 QUEUE_BYTES = 64 * 1024 * 1024
 BATCH_RECORDS = 2_000
 BATCH_BYTES = 8 * 1024 * 1024
+RECORD_BYTES = (
+    512  # what a record takes in memory beside its bytes: for the smallest it is eight times as much
+)
 RETRY_AFTER_S = 1
 GATHER_S = 0.003
 GATHER_STEP_S = 0.0002
@@ -88,7 +91,7 @@ class Sequencer:
         Raises:
             LedgerError: `queue-full` (nothing was taken; try again after `retry_after` seconds), `log-stopped`.
         """
-        size_bytes = sum(item.size_bytes for item in items)
+        size_bytes = sum(item.size_bytes + RECORD_BYTES for item in items)
         with self._gate:
             if self.stopped is not None:
                 raise self.stopped

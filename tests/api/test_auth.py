@@ -2,6 +2,7 @@
 
 import time
 
+import httpx
 import pytest
 
 from ledger.api.app import create_app
@@ -143,3 +144,11 @@ def test_the_servers_words_hold_no_token(server):
     for token in server.tokens.values():
         assert token not in said
     assert server.headers["Authorization"].partition(" ")[2] not in said
+
+
+def test_of_two_tokens_none_counts(server):
+    good, bad = server.headers["Authorization"], "Bearer alt_" + "x" * 43
+    for pair in [(good, bad), (bad, good), (good, good)]:
+        headers = [("Authorization", value) for value in pair]
+        answer = httpx.get(f"{server.url}/v1/log", headers=headers, trust_env=False)
+        assert answer.status_code == 401

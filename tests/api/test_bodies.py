@@ -1,0 +1,53 @@
+"""What is in memory for clients is bounded for all of them together, for as long as it is in memory."""
+
+import asyncio
+import gzip
+
+import pytest
+from starlette.requests import Request
+
+from ledger.api.bodies import Bodies
+from ledger.core.errors import Code, LedgerError
+
+LIMIT = 1_000_000
+
+
+def request(body: bytes, encoding: str = "identity") -> Request:
+    async def receive() -> dict:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    headers = [(b"content-encoding", encoding.encode())]
+    return Request({"type": "http", "method": "POST", "headers": headers}, receive)
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+def test_a_body_counts_until_its_request_is_done_with_it(encoding):  # threat 31
+    body = b" " * 400_000
+    sent = gzip.compress(body) if encoding == "gzip" else body
+
+    async def three_at_once():
+        bodies = Bodies(LIMIT)
+        async with bodies.read(request(sent, encoding)) as first, bodies.read(request(sent, encoding)):
+            assert first == body
+            with pytest.raises(LedgerError) as refused:
+                async with bodies.read(request(sent, encoding)):
+                    pass
+            assert (refused.value.code, refused.value.members["retry_after"]) == (Code.QUEUE_FULL, 1)
+            assert bodies.held_bytes >= 800_000
+        assert bodies.held_bytes == 0
+        async with bodies.read(request(sent, encoding)) as again:
+            assert again == body
+
+    asyncio.run(three_at_once())
+
+
+def test_a_body_that_is_refused_is_no_longer_counted():
+    async def refused():
+        bodies = Bodies(LIMIT)
+        for sent, encoding in [(b"x" * 50_000, "gzip"), (b"x" * 50_000, "identity")]:
+            with pytest.raises(LedgerError):
+                async with bodies.read(request(sent, encoding), limit=49_999):
+                    pass
+        assert bodies.held_bytes == 0
+
+    asyncio.run(refused())
