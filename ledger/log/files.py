@@ -1,7 +1,10 @@
 """Small files that must be whole or absent: written beside, synced, renamed, folder synced."""
 
+import contextlib
 import os
 from pathlib import Path
+
+OTHERS = 0o077
 
 
 def write_durably(path: Path, data: bytes, mode: int = 0o600) -> None:
@@ -31,3 +34,15 @@ def sync_folder(folder: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def close_to_others(data: Path, database: str) -> None:
+    """See that nobody but the owner reads the database, in whatever folder it stands: what people said is in it, in clear.
+
+    DuckDB makes its files, and the WAL again after each checkpoint, with whatever mode the process allows: so this process allows
+    nothing to others from now on. A folder that belongs to somebody else (a mounted volume) keeps its mode.
+    """
+    os.umask(OTHERS)
+    for path in (data, data / database, data / f"{database}.wal"):
+        with contextlib.suppress(FileNotFoundError, PermissionError):
+            path.chmod(path.stat().st_mode & 0o7777 & ~OTHERS)

@@ -14,7 +14,7 @@ from ledger.core.note import NoteSigner, format_vkey
 from ledger.core.receipt import Receipt, format_receipt
 from ledger.core.tiles import TILE_WIDTH, encode_bundle
 from ledger.log.anchor import HeadAnchor, default_anchor
-from ledger.log.files import sync_folder
+from ledger.log.files import close_to_others, sync_folder
 from ledger.log.keys import create_key, load_key
 from ledger.log.lock import DataLock
 from ledger.log.own import own_submission
@@ -54,6 +54,7 @@ class Log:
             LedgerError: `log-exists`; `invalid-origin`; `rolled-back` where the anchor of a log that is not there stands.
         """
         data.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        close_to_others(data, DATABASE)
         lock = DataLock(data)
         try:
             _refuse_existing(data)
@@ -87,6 +88,7 @@ class Log:
         """
         if not (data / DATABASE).exists():
             raise LedgerError(Code.NOT_FOUND, f"there is no log in {data}; `agent-ledger init` makes one")
+        close_to_others(data, DATABASE)
         lock = DataLock(data)
         try:
             signer = load_key(data / KEY)

@@ -110,3 +110,22 @@ def test_nothing_is_opened_where_there_is_no_log(tmp_path: Path):
 def test_a_folder_is_closed_to_others(data: Path):
     modes = {path.name: path.stat().st_mode & 0o777 for path in [data, data / "log.key"]}
     assert modes == {"data": 0o700, "log.key": 0o600}
+
+
+def test_a_database_is_closed_to_others_also_in_a_folder_that_was_not(tmp_path: Path):
+    folder = tmp_path / "open"
+    folder.mkdir()
+    folder.chmod(0o755)
+    Log.create(folder, ORIGIN)
+    log = Log.open(folder)
+    post(log, record(1))
+    files = {path.name: path.stat().st_mode & 0o777 for path in [folder, *folder.iterdir()]}
+    log.close()
+    assert "log.duckdb.wal" in files
+    assert {name: oct(mode) for name, mode in files.items() if mode & 0o077} == {}
+
+
+def test_a_database_that_was_left_open_to_others_is_closed_at_start(data: Path):
+    (data / "log.duckdb").chmod(0o644)
+    Log.open(data).close()
+    assert (data / "log.duckdb").stat().st_mode & 0o777 == 0o600
