@@ -173,7 +173,7 @@ class Log:
         Raises:
             LedgerError: `not-found`.
         """
-        stored = self._store.stored(seq) if 0 <= seq < self.head().size else None
+        stored = self._store.stored(seq, self._written.persons) if 0 <= seq < self.head().size else None
         if stored is None:
             raise LedgerError(Code.NOT_FOUND, f"there is no entry {seq}; the log has {self.head().size}")
         return stored

@@ -202,7 +202,8 @@ class Sequencer:
         self._advance(head)  # Crash before: the store is ahead of the anchor, which is allowed.
         # The other way round is loss, and `Log.open` refuses to write.
         self._prev = plan.rows[-1].hash
-        self.written.accept(plan.rows, plan.persons, plan.standing, head)
+        introduced = ((commitment, seq) for commitment, (seq, _) in plan.persons.items())
+        self.written.accept(plan.rows, introduced, plan.standing, head)
         if self._observer is not None:
             self._observer.committed(len(plan.rows), time.perf_counter() - started, head.size)
         return [_answers(plan, outcome) for outcome in outcomes]

@@ -6,7 +6,7 @@ stall commits for hundreds of milliseconds; a clean stop and a start with a long
 
 import contextlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -158,17 +158,20 @@ class Store:
         rows = self._read("SELECT entry FROM entries WHERE seq >= ? AND seq < ? ORDER BY seq", [start, end])
         return [row[0].encode() for row in rows]
 
-    def stored(self, seq: int) -> StoredEntry | None:
-        """One entry with its contents and persons, None where there is none."""
+    def stored(self, seq: int, introduced: Mapping[str, int]) -> StoredEntry | None:
+        """One entry with its contents and persons, None where there is none; `introduced` says where to look for a person."""
         rows = self._read(f"SELECT {_COLUMNS} FROM entries WHERE seq = ?", [seq])
         if not rows:
             return None
         _, leaf_hash, record_id, entry, contents, checkpoint = rows[0]
         disclosed = tuple(Disclosed(c["member"], c["salt"], c["value"].encode()) for c in contents)
-        people = self._read(
-            f"SELECT {_PERSON_COLUMNS} FROM persons WHERE commitment IN (SELECT unnest(?::VARCHAR[]))",
-            [_named(entry)],
-        )
+        named = _named(entry)
+        people = [
+            row
+            for first in sorted({introduced[digest] for digest in named if digest in introduced})
+            for row in self._read(f"SELECT {_PERSON_COLUMNS} FROM persons WHERE seq = ?", [first])
+            if row[1] in named
+        ]
         persons = tuple(Person(row[1], row[2], row[3].encode(), row[4]) for row in people)
         return StoredEntry(seq, leaf_hash, record_id, entry.encode(), disclosed, persons, checkpoint)
 
@@ -199,6 +202,11 @@ class Store:
             [list(types)],
         )
         return [row[0].encode() for row in rows]
+
+    def introduced(self) -> Iterator[tuple[str, int]]:
+        """Every person still known: commitment, and the entry that introduced it."""
+        for batch in self._batches("SELECT commitment, seq FROM persons", []):
+            yield from zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True)
 
     def persons(self) -> list[Person]:
         """Every person still known."""

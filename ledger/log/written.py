@@ -15,14 +15,14 @@ from ledger.log.tree import Tree
 class Written:
     """The head and the indexes over everything below it.
 
-    `ids` is the idempotency index: record id → seq. `persons` holds the commitments whose salts are stored. `standing` is what the
-    log's own entries say, at the end of the log.
+    `ids` is the idempotency index: record id → seq. `persons` tells which entry introduced a person whose salt is stored:
+    commitment → seq. `standing` is what the log's own entries say, at the end of the log.
     """
 
     head: Head
     tree: Tree
     ids: dict[str, int] = field(default_factory=dict)
-    persons: set[str] = field(default_factory=set)
+    persons: dict[str, int] = field(default_factory=dict)
     standing: Standing = field(default_factory=Standing)
 
     @classmethod
@@ -30,7 +30,7 @@ class Written:
         """Rebuild the indexes from what is stored."""
         written = cls(head, tree)
         written.ids.update(store.ids())
-        written.persons.update(person.commitment for person in store.persons())
+        written.persons.update(store.introduced())
         for entry in store.own_entries(TYPES):
             try:
                 written.standing = written.standing.after(parse_entry(entry).members)
@@ -38,7 +38,9 @@ class Written:
                 continue  # a second grant of an id, by an earlier release: the first one holds, and verification tells
         return written
 
-    def accept(self, rows: Sequence[Row], persons: Iterable[str], standing: Standing, head: Head) -> None:
+    def accept(
+        self, rows: Sequence[Row], persons: Iterable[tuple[str, int]], standing: Standing, head: Head
+    ) -> None:
         """Take in what has just become durable."""
         self.tree.extend([row.hash for row in rows])
         self.ids.update((row.id, row.seq) for row in rows)
