@@ -5,6 +5,7 @@
 Read `_commit` from top to bottom: it is the order in which things become durable, with what a crash between any two steps leaves.
 """
 
+import logging
 import queue
 import threading
 import time
@@ -34,6 +35,7 @@ GATHER_S = 0.003
 GATHER_STEP_S = 0.0002
 GATHER_BYTES = 64 * 1024
 
+logger = logging.getLogger(__name__)
 Answer = Callable[[list[Appended | LedgerError]], None]
 
 
@@ -170,7 +172,12 @@ class Sequencer:
         with self._gate:
             self.queued_bytes -= sum(submission.size_bytes for submission in group)
         for submission, answer in zip(group, answers, strict=True):
-            submission.done(answer)
+            try:
+                submission.done(answer)
+            except (
+                Exception
+            ):  # one who cannot be told (its event loop is closed) is no reason not to tell the others
+                logger.exception("an answer could not be delivered")
 
     def _commit(self, group: list[Submission]) -> list[list[Appended | LedgerError]]:
         """Make a group durable and say what became of each record. The only place where the log grows.

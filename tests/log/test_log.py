@@ -246,3 +246,12 @@ def test_rows_for_readers_stop_at_the_head_and_come_in_order(log: Log):
     assert seqs == list(range(5, 30))
     assert json.loads(batches[0].column("contents")[0].as_py()[0]["value"]) is not None
     assert log.person_rows(0, 30).num_rows == 1
+
+
+def test_one_who_cannot_be_told_keeps_nobody_else_from_an_answer(log: Log):
+    def unreachable(_: object) -> None:
+        raise RuntimeError("Event loop is closed")
+
+    log.submit([prepared(log, record(1))], atomic=False, done=unreachable)
+    (answer,) = post(log, record(2))
+    assert (answer.seq, log.find("rec-00001")) == (2, 1)
