@@ -9,10 +9,12 @@ from typing import Final
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.routing import BaseRoute
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ledger.api.app import create_app
 from ledger.api.problems import refused, refused_unexpectedly
 from ledger.api.records import PATH, post_records
+from ledger.api.service import Service
 from ledger.core.errors import LedgerError
 
 _POST: Final = "POST"
@@ -41,3 +43,13 @@ class Front:
             logger.exception("a record met an error of ours")
             response = refused_unexpectedly(request, error)
         await response(scope, receive, send)
+
+
+def application(service: Service) -> ASGIApp:
+    """Everything that is served, with a span around each request where traces are sent."""
+    app = Front(create_app(service))
+    if service.telemetry.exporter is None:
+        return app
+    from ledger.telemetry.requests import TracedRequests  # noqa: PLC0415 - it loads OpenTelemetry
+
+    return TracedRequests(app, service.telemetry.exporter.tracer)

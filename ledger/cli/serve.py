@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from starlette.types import ASGIApp
 
 from ledger.cli import terminal
 from ledger.cli.exits import CommandError, Exit
@@ -57,8 +56,7 @@ def serve(
 ) -> None:
     """Serve a log over HTTP. Where the data folder holds none, one is made, with a token for this machine's commands."""
     # Imported here: reading the help needs no web framework.
-    from ledger.api.app import create_app  # noqa: PLC0415
-    from ledger.api.front import Front  # noqa: PLC0415
+    from ledger.api.front import application  # noqa: PLC0415
     from ledger.api.service import Service  # noqa: PLC0415
     from ledger.api.serving import run  # noqa: PLC0415
     from ledger.forensics.catalog import load_queries  # noqa: PLC0415
@@ -91,11 +89,7 @@ def serve(
             telemetry=telemetry,
             require_facets=require_facets,
         )
-        app: ASGIApp = Front(create_app(service))
-        if telemetry.exporter is not None:
-            from ledger.telemetry.requests import TracedRequests  # noqa: PLC0415
-
-            app = TracedRequests(app, telemetry.exporter.tracer)
+        app = application(service)
 
         def started(url: str) -> None:
             write_durably(folder / SERVING, json.dumps({"url": url, "pid": os.getpid()}).encode())
