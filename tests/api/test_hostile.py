@@ -1,0 +1,110 @@
+"""What a hostile client writes: kept as it was sent, on every way out, and nobody else's questions suffer from it."""
+
+import json
+import socket
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.api.samples import fresh
+
+JSON = {"Content-Type": "application/json"}
+
+
+def asked(http, sql, **parameters):
+    answer = http.post("/v1/query", json={"sql": sql, "parameters": parameters})
+    assert answer.status_code == 200, answer.text
+    return answer.json()["rows"]
+
+
+def test_texts_that_look_alike_stay_two(http):  # threat 25
+    names = ["caf\u00e9", "cafe\u0301", "\u202ecaf\u00e9", "caf\u00e9\u2028", "caf\u00e9\ufdd0"]
+    for name in names:
+        record = fresh(tool={"name": name, "arguments": {name: name}})
+        stored = http.post("/v1/records", json=record).json()
+        entry = http.get(f"/v1/entries/{stored['seq']}").json()
+        assert entry["entry"]["record"]["tool"]["name"] == name
+        assert json.loads(entry["contents"][-1]["value"]) == {name: name}
+        assert asked(http, "SELECT id FROM records WHERE tool_name = $name", name=name) == [[record["id"]]]
+
+
+def test_a_text_with_nul_is_not_cut_at_it(http):
+    record = fresh(
+        tool={"name": "send\0money", "arguments": {"to\0": "bob\0eve"}}, request={"user": "eve\0bob"}
+    )
+    stored = http.post("/v1/records", json=record).json()
+    assert http.get(f"/v1/entries/{stored['seq']}").json()["entry"]["record"]["tool"]["name"] == "send\0money"
+    sql = "SELECT tool_name, request_user, tool_arguments FROM records WHERE seq = $seq"
+    [[name, user, arguments]] = asked(http, sql, seq=stored["seq"])
+    assert (name, user) == ("send\0money", "eve\0bob")
+    assert json.loads(arguments) == {"to\0": "bob\0eve"}
+    assert asked(http, "SELECT count(*) FROM records WHERE tool_name = 'send'") == [[0]]
+
+
+NUMBERS = (
+    '{"big":1e400,"zero":-0,"long":123456789012345678901234567890,"one":1.0,"deep":'
+    + "[" * 180
+    + "]" * 180
+    + "}"
+)
+
+
+def test_a_content_that_parsers_read_differently_stays_the_text_it_is(http):  # threat 27
+    record = fresh(tool={"name": "t"})
+    body = json.dumps(record).replace('{"name": "t"}', '{"name": "t", "arguments": ' + NUMBERS + "}")
+    answer = http.post("/v1/records", content=body, headers=JSON)
+    assert answer.status_code == 201
+    [content] = [
+        content
+        for content in http.get(f"/v1/entries/{answer.json()['seq']}").json()["contents"]
+        if content["member"] == "tool.arguments"
+    ]
+    assert content["value"] == NUMBERS
+    assert asked(http, "SELECT tool_arguments FROM records WHERE id = $id", id=record["id"]) == [[NUMBERS]]
+    assert asked(http, "SELECT count(*) FROM actions WHERE tool_arguments->>'big' = '1e400'") == [[1]]
+
+
+SMUGGLED = {
+    "both lengths": "Content-Length: {n}\r\nTransfer-Encoding: chunked",
+    "both, the other way round": "Transfer-Encoding: chunked\r\nContent-Length: {n}",
+    "two lengths": "Content-Length: 5\r\nContent-Length: {n}",
+    "a signed length": "Content-Length: +{n}",
+    "an unknown coding": "Transfer-Encoding: xchunked",
+    "chunked but not last": "Transfer-Encoding: chunked, identity",
+    "a vertical tab": "Transfer-Encoding: \x0bchunked",
+    "a space before the colon": "Content-Length : {n}",
+    "a folded line": "Content-Length:\r\n {n}",
+    "a bare line feed": "X: y\nContent-Length: {n}",
+}
+
+
+@pytest.mark.parametrize("framing", SMUGGLED)
+def test_a_request_whose_end_two_servers_could_see_differently_is_refused(server, framing):
+    body = json.dumps(fresh())
+    head = (
+        f"POST /v1/records HTTP/1.1\r\nHost: x\r\nAuthorization: {server.headers['Authorization']}\r\n"
+        f"{SMUGGLED[framing].format(n=len(body))}\r\n\r\n"
+    )
+    parts = urlsplit(server.url)
+    with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
+        connection.sendall((head + body).encode())
+        heard = b""
+        while chunk := connection.recv(65_536):
+            heard += chunk
+    assert heard.startswith(b"HTTP/1.1 400 ")
+    assert heard.count(b"HTTP/1.1") == 1
+
+
+def test_a_body_that_looks_like_a_request_is_a_body(server):
+    inner = f"GET /v1/log HTTP/1.1\r\nHost: x\r\nAuthorization: {server.headers['Authorization']}\r\n\r\n"
+    head = (
+        f"POST /v1/records HTTP/1.1\r\nHost: x\r\nContent-Length: {len(inner)}\r\nConnection: close\r\n\r\n"
+    )
+    parts = urlsplit(server.url)
+    with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
+        connection.sendall((head + inner).encode())
+        heard = b""
+        while chunk := connection.recv(65_536):
+            heard += chunk
+    assert heard.startswith(b"HTTP/1.1 401 ")
+    assert heard.count(b"HTTP/1.1") == 1
