@@ -4,7 +4,9 @@ import sys
 
 from ledger.cli.main import main
 
-if __name__ == "__main__":
+
+def serve() -> None:
+    """`agent-ledger serve` on a free port, in the folder that the command line names."""
     sys.argv = [
         "agent-ledger",
         "serve",
@@ -16,3 +18,7 @@ if __name__ == "__main__":
         "bench.example/log",
     ]
     main()
+
+
+if __name__ == "__main__":
+    serve()
