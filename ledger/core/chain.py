@@ -68,8 +68,9 @@ def leaf_hashes(stored: Stored, findings: Findings) -> Sequence[bytes | None]:
 def _is_chained(stored: Stored, hashes: Sequence[bytes]) -> bool:
     following = [*stored.entries[1:], *stored.following[:1]]
     linked = hashes if stored.following else hashes[:-1]
-    claimed = b"".join([entry[:_CHAIN_END] for entry in following])  # type: ignore[index]
-    return claimed == b"".join([_CHAIN + digest.hex().encode() for digest in linked])
+    claimed = [entry[:_CHAIN_END] for entry in following]  # type: ignore[index]
+    computed = ["", *[digest.hex() for digest in linked]]
+    return b"".join(claimed) == _CHAIN.decode().join(computed).encode()
 
 
 def claimed_prev(entry: bytes | None) -> bytes | None:

@@ -24,6 +24,7 @@ STRETCH_ENTRIES = 2048
 
 _SUBMITTER = b',"submitter":"'
 _BRACE = ord("}")
+_NOT_UNSIGNED = (b"}", b"")
 _OWN_END = _SUBMITTER + b'log","v":1}'
 
 Visit = Callable[[int, Seen, bool], None]
@@ -136,11 +137,10 @@ def check_stretch(
     reader.read(stored)
     noted = [_open_note(seq, note, hints) for seq, note in sorted(stored.notes.items())]
     marks = {entry.seq + 1 for entry in noted} | {m for m in hints.marks if start < m <= start + count}
-    present = [entry for entry in stored.entries if entry is not None]
     return Outcome(
         start=start,
         length=count,
-        missing=count - len(present),
+        missing=list(stored.entries).count(None),
         first_prev=claimed_prev(stored.entries[0]) if count else None,
         looked_ahead=bool(stored.following),
         last_hash=hashes[-1] if hashes else None,
@@ -193,7 +193,7 @@ class _Reader:
     def read(self, stored: Stored) -> None:
         numbered: Iterable[tuple[int, bytes | None]] = enumerate(stored.entries, stored.start)
         if not self._hints.forms:
-            numbered = _telling(numbered)
+            numbered = _telling(stored.entries, stored.start)
         visit, findings, known = self._visit, self._findings, self._shapes.read
         for seq, data in numbered:
             if data is None:
@@ -268,11 +268,22 @@ class _Reader:
         return Signed(seq, key_id, None, entry.record, raw)
 
 
-def _telling(numbered: Iterable[tuple[int, bytes | None]]) -> list[tuple[int, bytes | None]]:
+def _telling(entries: Sequence[bytes | None], start: int) -> list[tuple[int, bytes | None]]:
     """The entries that must be read even where forms are not checked: the log's own, and those with a signature.
 
-    Submitter and version end an entry, and a signature, an object, would stand right before them.
+    Submitter and version end an entry, and a signature, an object, would stand right before them. Most entries of a stretch
+    end as its last one does, and comparing ends takes half as long as looking for the submitter.
     """
+    last = entries[-1] or b"" if entries else b""
+    end = last[max(last.rfind(_SUBMITTER), 0) :]
+    numbered: Iterable[tuple[int, bytes | None]] = enumerate(entries, start)
+    if not end.endswith(_OWN_END):
+        before, size = -len(end) - 1, -len(end)
+        numbered = [
+            (seq, data)
+            for seq, data in numbered
+            if not data or not data.endswith(end) or data[before:size] in _NOT_UNSIGNED
+        ]
     return [
         (seq, data)
         for seq, data in numbered

@@ -27,11 +27,12 @@ from ledger.log.log import DATABASE
 from ledger.log.readonly import ReadOnly, Stretch, UnreadableError, as_person, as_stretch, refuse_running
 from ledger.log.schema import ROW_SCHEMA
 
-AHEAD = 3  # stretches that wait for each process
+AHEAD = 4  # stretches that each process has or waits for
 HEAD_WAIT_S = 2.0
 HEAD_POLL_S = 0.01
 
 Progress = Callable[[int, int], None]
+_Check = Callable[[int, Hints], "Checked | str"]
 
 
 class Checked(NamedTuple):
@@ -123,11 +124,15 @@ def _verify(
     source.strangers(end, verifier.findings)
     joiner = Joiner(verifier, end, progress)
     starts = source.stretches(end)
+
+    def check(start: int, hints: Hints) -> Checked | str:
+        return _check(source, start, end, hints, introduced)
+
     if processes == 1 or len(starts) == 1:
         for start in starts:
-            joiner.take(start, _check(source, start, end, verifier.hints(start), introduced))
+            joiner.take(start, check(start, verifier.hints(start)))
     else:
-        _spread(path, starts, joiner, processes)
+        _spread(path, starts, joiner, check, processes)
     return joiner.finish()
 
 
@@ -204,18 +209,27 @@ def _work(start: int, end: int, hints: Hints) -> Checked | str:
     return _check(_worker["source"], start, end, hints, _worker["introduced"])
 
 
-def _spread(path: Path, starts: Sequence[int], joiner: Joiner, processes: int) -> None:
-    """Check stretches in several processes, join them in order. Each process reads the file itself."""
+def _spread(path: Path, starts: Sequence[int], joiner: Joiner, check: _Check, processes: int) -> None:
+    """Check stretches in several processes, this one among them; join them in order. Each process reads the file itself."""
     context = multiprocessing.get_context("spawn")  # a fork would share the open database
     end, verifier = joiner.end, joiner.verifier
-    with ProcessPoolExecutor(processes, context, _start_worker, (path,)) as pool:
-        waiting: deque[tuple[int, Future[Checked | str]]] = deque()
-        for start in starts:
-            waiting.append((start, pool.submit(_work, start, end, verifier.hints(start))))
-            if len(waiting) > AHEAD * processes:
+    todo = deque(starts)
+    waiting: deque[tuple[int, Future[Checked | str]]] = deque()
+    with ProcessPoolExecutor(processes - 1, context, _start_worker, (path,)) as pool:
+        busy: set[Future[Checked | str]] = set()
+        while todo or waiting:
+            busy = {future for future in busy if not future.done()}
+            while todo and len(busy) < AHEAD * (processes - 1):
+                start = todo.popleft()
+                waiting.append((start, pool.submit(_work, start, end, verifier.hints(start))))
+                busy.add(waiting[-1][1])
+            if todo and not waiting[0][1].done():
+                start = todo.popleft()
+                here: Future[Checked | str] = Future()
+                here.set_result(check(start, verifier.hints(start)))
+                waiting.append((start, here))
+            else:
                 joiner.take(waiting[0][0], waiting.popleft()[1].result())
-        while waiting:
-            joiner.take(waiting[0][0], waiting.popleft()[1].result())
 
 
 # ---- a running log
