@@ -10,6 +10,7 @@ from hashlib import sha256
 from itertools import takewhile
 from typing import NamedTuple
 
+from ledger.core import merkle
 from ledger.core.report import Findings, Kind
 
 LOOK_AHEAD = 2
@@ -59,7 +60,7 @@ def _first(stored: Stored) -> list[bytes]:
 def leaf_hashes(stored: Stored, findings: Findings) -> Sequence[bytes | None]:
     """The leaf hashes of the stretch, as far as they are known, and what is wrong with them."""
     if None not in stored.entries:
-        hashes = [sha256(b"\x00" + entry).digest() for entry in stored.entries]  # type: ignore[operator]
+        hashes = merkle.leaf_hashes(stored.entries)  # type: ignore[arg-type]
         if (stored.hashes is None or stored.hashes == hashes) and _is_chained(stored, hashes):
             return hashes
     return _repair(stored, findings)

@@ -7,13 +7,16 @@ database, from tiles or from a list.
 
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
-from typing import NamedTuple, Self, TypeAlias
+from operator import add
+from typing import Any, NamedTuple, Self, TypeAlias
 
 from ledger.core.errors import Code, LedgerError, VerificationError
 
 HASH_BYTES = 32
 MAX_SIZE = 2**63 - 1
 EMPTY_ROOT = sha256(b"").digest()
+
+_LEAF, _NODE = sha256(b"\x00"), sha256(b"\x01")
 
 Node: TypeAlias = tuple[int, int]
 HashReader: TypeAlias = Callable[[Sequence[Node]], Sequence[bytes]]
@@ -22,6 +25,21 @@ HashReader: TypeAlias = Callable[[Sequence[Node]], Sequence[bytes]]
 def leaf_hash(data: bytes) -> bytes:
     """SHA-256(0x00 ‖ data): the Merkle leaf, and for an entry the chain link."""
     return sha256(b"\x00" + data).digest()
+
+
+def leaf_hashes(entries: Iterable[bytes]) -> list[bytes]:
+    """The hashes of many leaves."""
+    return _hashes(_LEAF, entries)
+
+
+def _hashes(prefix: Any, several: Iterable[bytes]) -> list[bytes]:
+    # To copy a state costs less than to make one, and the bytes need not be copied behind their prefix.
+    copy, hashes = prefix.copy, []
+    for data in several:
+        state = copy()
+        state.update(data)
+        hashes.append(state.digest())
+    return hashes
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
@@ -92,7 +110,7 @@ class Frontier:
         self.size += 1
 
     def extend(self, leaves: Iterable[bytes]) -> None:
-        """Add many leaf hashes: level by level, because a comprehension hashes twice as fast as a loop of appends."""
+        """Add many leaf hashes: level by level, which is twice as fast as one after the other."""
         row = list(leaves)
         size, level, nodes = self.size, 0, self._nodes
         self.size += len(row)
@@ -103,8 +121,7 @@ class Frontier:
                 row.insert(0, nodes[level])
             if len(row) & 1:
                 nodes[level] = row.pop()
-            pairs = iter(row)
-            row = [sha256(b"\x01" + left + right).digest() for left, right in zip(pairs, pairs, strict=True)]
+            row = _hashes(_NODE, map(add, row[::2], row[1::2]))
             size >>= 1
             level += 1
 

@@ -23,8 +23,7 @@ from ledger.core.text import parse_base64
 STRETCH_ENTRIES = 2048
 
 _SUBMITTER = b',"submitter":"'
-_BRACE = ord("}")
-_NOT_UNSIGNED = (b"}", b"")
+_BRACE = b"}"
 _OWN_END = _SUBMITTER + b'log","v":1}'
 
 Visit = Callable[[int, Seen, bool], None]
@@ -274,21 +273,27 @@ def _telling(entries: Sequence[bytes | None], start: int) -> list[tuple[int, byt
     Submitter and version end an entry, and a signature, an object, would stand right before them. Most entries of a stretch
     end as its last one does, and comparing ends takes half as long as looking for the submitter.
     """
-    last = entries[-1] or b"" if entries else b""
-    end = last[max(last.rfind(_SUBMITTER), 0) :]
+    last = (entries[-1] if entries else None) or b""
+    at = last.rfind(_SUBMITTER)
+    end = last[at:]
     numbered: Iterable[tuple[int, bytes | None]] = enumerate(entries, start)
-    if not end.endswith(_OWN_END):
+    if at >= 0 and end != _OWN_END:
         before, size = -len(end) - 1, -len(end)
         numbered = [
             (seq, data)
             for seq, data in numbered
-            if not data or not data.endswith(end) or data[before:size] in _NOT_UNSIGNED
+            if not data or not data.endswith(end) or data[before:size] == _BRACE
         ]
     return [
         (seq, data)
         for seq, data in numbered
-        if data and (data[data.rfind(_SUBMITTER) - 1] == _BRACE or data.endswith(_OWN_END))
+        if data and (_before_submitter(data) == _BRACE or data.endswith(_OWN_END))
     ]
+
+
+def _before_submitter(data: bytes) -> bytes:
+    at = data.rfind(_SUBMITTER)
+    return data[at - 1 : at]
 
 
 def signature_holds(public: bytes, origin: str, record: bytes, signature: bytes) -> bool:
