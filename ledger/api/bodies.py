@@ -4,7 +4,6 @@ How long it may take is the protocol's affair: see `ledger.api.serving`.
 """
 
 import asyncio
-import io
 import zlib
 from typing import Final
 
@@ -18,6 +17,9 @@ from ledger.records.limits import BODY_BYTES
 BODIES_BYTES: Final = 256 * 1024 * 1024  # of all requests that are being read or worked on
 RETRY_AFTER_S: Final = 1
 
+MAX_MEMBERS: Final = 100  # compressed streams one after another in one body
+
+_ZSTD_PIECE: Final = 1024  # no more than 32 MB come out of it at once
 _ZSTD_WINDOW: Final = 32 * 1024 * 1024
 _GZIP: Final = 31  # zlib's way to say: a gzip header, any window
 _INLINE_BYTES: Final = 64 * 1024  # decompressing more is worth a thread
@@ -126,7 +128,7 @@ class Body:
 def _gunzip(body: bytes, limit: int) -> bytes:
     expanded = b""
     try:
-        while body:
+        for _ in range(MAX_MEMBERS):  # each one copies what comes after it
             stream = zlib.decompressobj(_GZIP)
             expanded += stream.decompress(body, limit + 1 - len(expanded))
             if len(expanded) > limit:
@@ -134,22 +136,35 @@ def _gunzip(body: bytes, limit: int) -> bytes:
             if not stream.eof:
                 raise _broken("gzip", "it ends too early")
             body = stream.unused_data
+            if not body:
+                return expanded
     except zlib.error as error:
         raise _broken("gzip", str(error)) from None
-    return expanded
+    raise _broken("gzip", f"it has more than {MAX_MEMBERS} members")
 
 
 def _unzstd(body: bytes, limit: int) -> bytes:
+    expanded = bytearray()
+    frames = 0
+    decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
+    stream = decompressor.decompressobj()
     try:
-        frames = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).stream_reader(
-            io.BytesIO(body), read_across_frames=True
-        )
-        expanded = frames.read(limit + 1)
+        for start in range(0, len(body), _ZSTD_PIECE):
+            piece = body[start : start + _ZSTD_PIECE]
+            while piece:
+                if stream.eof:
+                    stream, frames = decompressor.decompressobj(), frames + 1
+                expanded += stream.decompress(piece)
+                if len(expanded) > limit:
+                    raise _too_large(limit)
+                if frames >= MAX_MEMBERS:
+                    raise _broken("zstd", f"it has more than {MAX_MEMBERS} frames")
+                piece = stream.unused_data if stream.eof else b""
     except zstandard.ZstdError as error:
         raise _broken("zstd", str(error)) from None
-    if len(expanded) > limit:
-        raise _too_large(limit)
-    return expanded
+    if not stream.eof:
+        raise _broken("zstd", "it ends too early")
+    return bytes(expanded)
 
 
 def _too_large(limit: int) -> LedgerError:

@@ -15,6 +15,8 @@ HEAD_SECONDS: Final = 10.0
 BODY_SECONDS: Final = 60.0
 HEAD_BYTES: Final = 64 * 1024
 UNREAD_BYTES: Final = 1024 * 1024  # of a body that is still coming although its request was answered
+DRAIN_SECONDS: Final = 10.0  # in which an answer must get on by DRAIN_BYTES
+DRAIN_BYTES: Final = 128 * 1024
 KEEP_ALIVE_SECONDS: Final = 30
 SHUTDOWN_SECONDS: Final = 10
 CONNECTIONS: Final = 1_000
@@ -22,14 +24,15 @@ BACKLOG: Final = 256
 
 
 class Bounded(HttpToolsProtocol):
-    """uvicorn's protocol, which otherwise waits for a request's head for ever, takes one of any length, and keeps reading a
-    body after the request was refused, to its end if it has one.
+    """uvicorn's protocol, which otherwise waits for a request's head for ever, takes one of any length, keeps reading a body
+    after the request was refused, to its end if it has one, and keeps an answer for ever for somebody who does not read it.
     """
 
     _timer: asyncio.TimerHandle | None = None
     _head_bytes = 0
     _in_head = True
     _unread_bytes = 0
+    _draining: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clock for the first head."""
@@ -37,8 +40,9 @@ class Bounded(HttpToolsProtocol):
         self._timer = self.loop.call_later(HEAD_SECONDS, self._give_up)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clock."""
+        """Stop the clocks."""
         self._stop_clock()
+        self._stop_draining()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -70,6 +74,31 @@ class Bounded(HttpToolsProtocol):
         self._in_head = True
         self._stop_clock()
         super().on_message_complete()
+
+    def pause_writing(self) -> None:
+        """What was answered is not read as fast as it is written: see that it is read at all."""
+        super().pause_writing()
+        self._watch_draining()
+
+    def resume_writing(self) -> None:
+        """It was read."""
+        self._stop_draining()
+        super().resume_writing()
+
+    def _watch_draining(self) -> None:
+        unread = self.transport.get_write_buffer_size()
+        self._draining = self.loop.call_later(DRAIN_SECONDS, self._drained_to, unread - DRAIN_BYTES)
+
+    def _drained_to(self, expected: int) -> None:
+        if self.transport.get_write_buffer_size() > max(expected, 0):
+            self.transport.abort()  # closing would wait for the reader
+        else:
+            self._watch_draining()
+
+    def _stop_draining(self) -> None:
+        if self._draining is not None:
+            self._draining.cancel()
+            self._draining = None
 
     def _give_up(self) -> None:
         self._stop_clock()

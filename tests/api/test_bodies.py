@@ -2,11 +2,13 @@
 
 import asyncio
 import gzip
+import time
 
 import pytest
+import zstandard
 from starlette.requests import Request
 
-from ledger.api.bodies import Bodies
+from ledger.api.bodies import MAX_MEMBERS, Bodies
 from ledger.core.errors import Code, LedgerError
 
 LIMIT = 1_000_000
@@ -51,3 +53,41 @@ def test_a_body_that_is_refused_is_no_longer_counted():
         assert bodies.held_bytes == 0
 
     asyncio.run(refused())
+
+
+COMPRESS = {"gzip": gzip.compress, "zstd": zstandard.ZstdCompressor().compress}
+
+
+def read(body: bytes, encoding: str) -> bytes:
+    async def reading() -> bytes:
+        async with Bodies().read(request(body, encoding)) as found:
+            return found
+
+    return asyncio.run(reading())
+
+
+@pytest.mark.parametrize("encoding", COMPRESS)
+def test_several_compressed_streams_are_one_body(encoding):
+    compress = COMPRESS[encoding]
+    long = bytes(range(256)) * 20_000
+    assert read(compress(b"a" * 70_000) + compress(b"") + compress(long), encoding) == b"a" * 70_000 + long
+    assert read(compress(b"x") * MAX_MEMBERS, encoding) == b"x" * MAX_MEMBERS
+
+
+@pytest.mark.parametrize("encoding", COMPRESS)
+def test_a_million_empty_streams_are_refused_before_they_take_time(encoding):  # threat 31
+    body = COMPRESS[encoding](b"") * 1_000_000
+    began = time.monotonic()
+    with pytest.raises(LedgerError) as refused:
+        read(body, encoding)
+    assert refused.value.code == Code.MALFORMED_JSON
+    assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize("encoding", COMPRESS)
+def test_a_compressed_body_that_ends_too_early_is_refused_wherever_it_ends(encoding):
+    whole = COMPRESS[encoding](b"".join(b'{"n":%d}\n' % number for number in range(300)))
+    for end in range(0, len(whole), 7):
+        with pytest.raises(LedgerError) as refused:
+            read(whole[:end], encoding)
+        assert refused.value.code == Code.MALFORMED_JSON

@@ -1,11 +1,14 @@
 """What a hostile client writes: kept as it was sent, on every way out, and nobody else's questions suffer from it."""
 
+import contextlib
 import json
 import socket
+import time
 from urllib.parse import urlsplit
 
 import pytest
 
+from ledger.api.serving import DRAIN_SECONDS
 from tests.api.samples import fresh
 
 JSON = {"Content-Type": "application/json"}
@@ -108,3 +111,40 @@ def test_a_body_that_looks_like_a_request_is_a_body(server):
             heard += chunk
     assert heard.startswith(b"HTTP/1.1 401 ")
     assert heard.count(b"HTTP/1.1") == 1
+
+
+def test_an_answer_that_nobody_reads_is_given_up(server, http):  # threat 31
+    for number in range(3):
+        text = str(number) * 1_000_000
+        assert http.post("/v1/records", json=fresh(request={"text": text})).status_code == 201
+    body = json.dumps({"sql": "SELECT request_text FROM records WHERE length(request_text) > 900000"})
+    head = f"POST /v1/query HTTP/1.1\r\nHost: x\r\nAuthorization: {server.headers['Authorization']}\r\n"
+    parts = urlsplit(server.url)
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(30)
+        connection.connect((parts.hostname, parts.port))
+        connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+        time.sleep(DRAIN_SECONDS + 3)
+        heard = 0
+        with contextlib.suppress(ConnectionResetError):
+            while chunk := connection.recv(65_536):
+                heard += len(chunk)
+    assert 0 < heard < 3_000_000
+
+
+def test_an_answer_that_is_read_slowly_arrives(server, http):
+    body = json.dumps({"sql": "SELECT repeat('x', 3000000)"})
+    head = f"POST /v1/query HTTP/1.1\r\nHost: x\r\nAuthorization: {server.headers['Authorization']}\r\n"
+    parts = urlsplit(server.url)
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        connection.settimeout(30)
+        connection.connect((parts.hostname, parts.port))
+        connection.sendall(f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode())
+        heard, until = 0, time.monotonic() + DRAIN_SECONDS + 2
+        while chunk := connection.recv(65_536):
+            heard += len(chunk)
+            if time.monotonic() < until:
+                time.sleep(0.3)
+    assert heard > 3_000_000
