@@ -5,7 +5,7 @@ import gc
 import signal
 import socket
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -128,23 +128,36 @@ class Server(uvicorn.Server):
             self._tell(f"http://{shown}:{port}")
 
 
-def run(
-    app: ASGIApp, *, host: str, port: int, access_log: bool, started: Callable[[str], None], **options: Any
-) -> bool:
-    """Serve until a signal comes; false when it could not listen.
+def bound(host: str, port: int) -> socket.socket:
+    """A socket at this address; port 0 takes a free one. It does not listen yet.
+
+    Raises:
+        OSError: there is no such address here, or something else is there.
+    """
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    taken = socket.socket(family, kind, protocol)
+    try:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(address)
+    except OSError:
+        taken.close()
+        raise
+    return taken
+
+
+def run(app: ASGIApp, at: socket.socket, *, access_log: bool, started: Callable[[str], None]) -> None:
+    """Serve until a signal comes.
 
     Args:
         app: what to serve.
-        host: address to listen on.
-        port: 0 takes a free one.
+        at: where to listen: see `bound`.
         access_log: one line per request.
         started: is told the URL once it listens.
-        options: further ones of `uvicorn.Config`.
     """
     config = uvicorn.Config(
         app,
-        host=host,
-        port=port,
         http=Bounded,
         ws="none",
         log_config=None,
@@ -155,7 +168,6 @@ def run(
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-        **options,
     )
     # uvicorn ends the process by the signal that stopped it, before anybody has closed the log. Not here.
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -165,9 +177,7 @@ def run(
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_OBJECTS)
-    server = Server(config, started)
     try:
-        server.run()
+        Server(config, started).run(sockets=[at])
     finally:
         gc.unfreeze()
-    return server.started

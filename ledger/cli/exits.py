@@ -13,6 +13,8 @@ class Exit(enum.IntEnum):
     """It cannot be done as it was asked: an option, a file, a token; or the ledger refused."""
     UNREACHABLE = 3
     """No ledger answers there, or it cannot answer now."""
+    UNHEARD = 141
+    """Who read the output has left, as `head` does: what a shell calls the end by SIGPIPE."""
 
 
 class CommandError(Exception):

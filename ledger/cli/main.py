@@ -1,7 +1,8 @@
 """`agent-ledger`: from the arguments to the exit status."""
 
+import os
 import sys
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -11,8 +12,24 @@ from ledger.cli.lazy import LazyGroup
 
 SERVER_ERROR = 500
 
+
+class Commands(LazyGroup):
+    """The commands, and what it means that nobody hears them out."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command. Typer would end it with status 1, which says that something was found."""
+        try:
+            done = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # What is still in the buffer would be complained about at the end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(Exit.UNHEARD) from None
+        return done
+
+
 app = typer.Typer(
-    cls=LazyGroup,
+    cls=Commands,
     rich_markup_mode=None,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -20,15 +37,19 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def _options(
-    version: Annotated[
-        bool, typer.Option("--version", is_eager=True, help="Print the version and end.")
-    ] = False,
-) -> None:
-    if version:
+def _version(asked: bool) -> None:
+    if asked:
         sys.stdout.write(f"{__version__}\n")
         raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the version and end.")
+    ] = False,
+) -> None: ...
 
 
 def main() -> NoReturn:

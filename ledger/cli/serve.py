@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from ledger.cli import terminal
-from ledger.cli.exits import CommandError, Exit
-from ledger.cli.folder import ensure_cli_token
+from ledger.cli.exits import CommandError
+from ledger.cli.folder import ensure_cli_token, token_store
 from ledger.cli.init import HeadAnchor, Origin, default_origin
-from ledger.cli.target import CLI_TOKEN, DEFAULT_HOST, DEFAULT_PORT, SERVING, Data, data_folder
+from ledger.cli.target import CLI_TOKEN, DEFAULT_HOST, DEFAULT_PORT, SERVING, Data, data_folder, serving_url
 from ledger.log.files import write_durably
 from ledger.log.log import DATABASE, Log
 
@@ -58,14 +58,17 @@ def serve(
     # Imported here: reading the help needs no web framework.
     from ledger.api.front import application  # noqa: PLC0415
     from ledger.api.service import Service  # noqa: PLC0415
-    from ledger.api.serving import run  # noqa: PLC0415
+    from ledger.api.serving import bound, run  # noqa: PLC0415
     from ledger.forensics.catalog import load_queries  # noqa: PLC0415
     from ledger.forensics.service import QueryService  # noqa: PLC0415
     from ledger.telemetry import Telemetry, configure_logging  # noqa: PLC0415
-    from ledger.trust.tokens import TokenStore  # noqa: PLC0415
 
     folder = data_folder(data)
     configure_logging()
+    try:
+        at = bound(host, port)  # first, so that nothing is made where nothing can be served
+    except OSError as error:
+        raise CommandError(_cannot_listen(folder, f"{host}:{port}", error)) from None
     if not (folder / DATABASE).exists():
         Log.create(folder, origin or default_origin(), anchor=head_anchor)
         terminal.say(f"made a new log in {folder}")
@@ -83,7 +86,7 @@ def serve(
         ensure_cli_token(folder)
         service = Service(
             log=log,
-            tokens=TokenStore(folder / "tokens.json"),
+            tokens=token_store(folder),
             queries=QueryService(log),
             catalog=load_queries(),
             telemetry=telemetry,
@@ -94,13 +97,20 @@ def serve(
         def started(url: str) -> None:
             write_durably(folder / SERVING, json.dumps({"url": url, "pid": os.getpid()}).encode())
             terminal.say(
-                f"serving {log.origin} ({log.head().size} entries) at {url}; token for commands here: {folder / CLI_TOKEN}"
+                f"serving {log.origin} at size {log.head().size} on {url}; token for commands here: {folder / CLI_TOKEN}"
             )
 
-        listened = run(app, host=host, port=port, access_log=access_log, started=started)
+        run(app, at, access_log=access_log, started=started)
     finally:
         log.close()
         telemetry.close()
         Path(folder / SERVING).unlink(missing_ok=True)
-    if not listened:
-        raise CommandError(f"cannot listen on {host}:{port}: is something else there?", Exit.REFUSED)
+    terminal.say(f"stopped at size {log.head().size}")
+
+
+def _cannot_listen(folder: Path, where: str, error: OSError) -> str:
+    already = serving_url(folder)
+    hint = (
+        f"{folder} says that it is served at {already}" if already else "name another with --host or --port"
+    )
+    return f"cannot listen on {where}: {error.strerror}; {hint}"

@@ -86,8 +86,10 @@ def find_token(folder: Path, url: str, token_file: Path | None) -> str | None:
 def _read_token(path: Path) -> str:
     try:
         token = path.read_bytes()[:MAX_TOKEN_BYTES].decode("ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"the token file {path} cannot be read: {error}") from None
+    except OSError as error:
+        raise CommandError(f"the token file {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise CommandError(f"the token file {path} holds something else than a token") from None
     if not token:
         raise CommandError(f"the token file {path} is empty")
     return token

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from ledger import __version__
 from ledger.cli.exits import CommandError
 from ledger.cli.target import find_token, serving_url
 
@@ -78,6 +79,11 @@ def test_a_command_that_cannot_be_meant_ends_with_status_2(arguments):
     ended = run(*arguments)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "Traceback" not in ended.stderr
+
+
+def test_the_version_is_told_without_a_command():
+    ended = run("--version")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, f"{__version__}\n", "")
 
 
 def test_text_that_is_not_utf8_is_refused_in_one_line(tmp_path):
