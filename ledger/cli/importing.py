@@ -12,13 +12,12 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from ledger.cli import terminal
 from ledger.cli.agentdojo.runs import parse_run, records
 from ledger.cli.exits import CommandError, Exit
-from ledger.cli.posting import Posted, batches, post_batch
+from ledger.cli.posting import Posted, Refusals, batches, post_batch
 from ledger.cli.target import Data, Json, TokenFile, Url, connect
 from ledger.core.errors import LedgerError
 
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 MAX_LINE_BYTES = 64_000_000
-MAX_SHOWN_REFUSALS = 20
 
 importing = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 
@@ -38,13 +37,13 @@ def agentdojo(
     as_json: Json = False,
 ) -> None:
     """Import AgentDojo runs: each tool call that was executed becomes one action, each run one request."""
-    posted = Posted()
+    posted, refusals = Posted(), Refusals()
     with connect(data, url, token_file) as client, _progress() as bar:
         task = bar.add_task("importing", total=sum(path.stat().st_size for path in files), records=0)
         for batch in batches(_records(files, bar, task)):
             for result in post_batch(client, batch, posted):
-                if "seq" not in result and posted.refused <= MAX_SHOWN_REFUSALS:
-                    terminal.complain(f"record {result.get('record')}: {result.get('detail')}")
+                if "seq" not in result:
+                    refusals.say(result)
             bar.update(task, records=posted.total)
     if terminal.wants_json(as_json):
         terminal.print_json(posted.summary())

@@ -10,7 +10,7 @@ import typer
 
 from ledger.cli import terminal
 from ledger.cli.exits import CommandError, Exit
-from ledger.cli.posting import Posted, batches, post_batch
+from ledger.cli.posting import Posted, Refusals, batches, post_batch
 from ledger.cli.reading import record_of, records_in
 from ledger.cli.target import Data, Json, TokenFile, Url, connect
 
@@ -46,7 +46,7 @@ def post(
     posted, shown = Posted(), _Shown(as_json=terminal.wants_json(as_json))
     with connect(data, url, token_file) as client, terminal.progress("records") as bar:
         task = bar.add_task("posting", total=None)
-        for batch in [list(records)] if atomic else batches(records):
+        for batch in filter(None, [list(records)]) if atomic else batches(records):
             for result in post_batch(client, batch, posted, atomic=atomic):
                 shown.take(result)
             bar.update(task, completed=posted.total)
@@ -64,34 +64,27 @@ class _Shown:
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
         self._rows: list[tuple[Any, ...]] = []
-        self._refusals = self._results = 0
+        self._refusals = Refusals()
+        self._good = 0
 
     def take(self, result: dict[str, Any]) -> None:
         """Take in one record's result."""
-        self._results += 1
         if self._as_json:
             terminal.write(json.dumps(result, ensure_ascii=False) + "\n")
-        elif "seq" in result and len(self._rows) < MAX_SHOWN:
+        if "seq" not in result:
+            self._refusals.say(result)
+            return
+        self._good += 1
+        if len(self._rows) < MAX_SHOWN:
             there = "was there already" if result["existing"] else "appended"
             self._rows.append((result["seq"], result["id"], there, result["recorded_at"]))
-        if "seq" not in result:
-            self._refusals += 1
-            self._say_refusal(result)
 
     def end(self) -> None:
         """Print the table of a terminal."""
-        if self._rows:
+        if self._rows and not self._as_json:
             terminal.print_table(["seq", "id", "", "recorded at"], self._rows)
-            more = self._results - self._refusals - len(self._rows)
-            if more:
+            if more := self._good - len(self._rows):
                 terminal.say(f"and {more:,} more", style="dim")
-
-    def _say_refusal(self, problem: dict[str, Any]) -> None:
-        if self._refusals <= MAX_SHOWN:
-            code = str(problem.get("type", "")).rpartition(":")[2]
-            terminal.complain(f"record {problem.get('record')}: {problem.get('detail')} [{code}]")
-        elif self._refusals == MAX_SHOWN + 1:
-            terminal.complain("and more; with --json each is on stdout")
 
 
 def _records(files: list[Path], fields: list[str]) -> Iterator[bytes]:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from ledger.cli import terminal
 from ledger.cli.exits import CommandError, Exit
 from ledger.client.http import JSON, LedgerClient, ProblemError, UnreachableError
 
@@ -13,6 +14,7 @@ BATCH_BYTES = 4_000_000
 QUEUE_FULL = "queue-full"
 MAX_WAITS = 60
 MAX_WAIT_S = 10.0
+MAX_SAID = 20
 
 
 class Posted:
@@ -39,7 +41,6 @@ class Posted:
             self.existing += 1
         else:
             self.appended += 1
-        self.size = max(self.size, result.get("size", 0))
 
     def summary(self) -> dict[str, int]:
         """The counts, as data."""
@@ -55,6 +56,22 @@ class Posted:
         there = f", {self.existing:,} were there already" if self.existing else ""
         refused = f", {self.refused:,} refused" if self.refused else ""
         return f"{self.appended:,} appended{there}{refused}; the log has {self.size:,} entries"
+
+
+class Refusals:
+    """Says the first refusals, one line each, and once that there are more."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def say(self, problem: dict[str, Any]) -> None:
+        """Say one, or nothing where enough was said."""
+        self._count += 1
+        if self._count <= MAX_SAID:
+            code = str(problem.get("type", "")).rpartition(":")[2]
+            terminal.complain(f"record {problem.get('record')}: {problem.get('detail')} [{code}]")
+        elif self._count == MAX_SAID + 1:
+            terminal.complain("and more")
 
 
 def batches(
@@ -83,35 +100,40 @@ def post_batch(
         CommandError: the ledger could not be reached, or its queue stayed full; it says what is durable so far.
     """
     try:
-        results = _send(client, batch, atomic)
+        answer = _send(client, batch, atomic)
     except UnreachableError as error:
         raise CommandError(
             f"{error}. {posted.total:,} records were answered before; of the next {len(batch):,} some may be stored: "
             "those with an id can be posted again safely",
             Exit.UNREACHABLE,
         ) from None
+    posted.size = max(posted.size, answer["size"])
     first = posted.total
+    results: list[dict[str, Any]] = answer["results"]
     for index, result in enumerate(results):
         posted.count(result)
-        if "record" in result:
+        if "record" in result:  # its place in the batch, which nobody else knows of
             result["record"] = first + index
+            result["detail"] = str(result.get("detail")).removeprefix(f"record {index}: ")
     return results
 
 
-def _send(client: LedgerClient, batch: list[bytes], atomic: bool) -> list[dict[str, Any]]:
+def _send(client: LedgerClient, batch: list[bytes], atomic: bool) -> dict[str, Any]:
     body, media_type = _body(batch)
     waits = 0
     while True:
         try:
-            results = client.post_records(body, media_type, atomic=atomic).get("results", [])
-            if len(results) != len(batch):
-                raise UnreachableError(f"{client.url} answered for {len(results)} of {len(batch)} records")
-            return list(results)
+            answer = client.post_records(body, media_type, atomic=atomic)
         except ProblemError as problem:
             waits += 1
             if problem.code != QUEUE_FULL or waits > MAX_WAITS:
                 raise
             time.sleep(min(problem.retry_after_s or 1.0, MAX_WAIT_S))
+        else:
+            results = answer.get("results")
+            if isinstance(results, list) and [type(result) for result in results] == [dict] * len(batch):
+                return answer
+            raise UnreachableError(f"{client.url} does not answer for each of the {len(batch)} records")
 
 
 def _body(batch: list[bytes]) -> tuple[bytes, str]:

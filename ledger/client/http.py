@@ -104,26 +104,21 @@ class LedgerClient:
 
     # ---- writing
 
-    def post_records(
-        self, body: bytes, media_type: str, *, encoding: str | None = None, atomic: bool = False
-    ) -> dict[str, Any]:
+    def post_records(self, body: bytes, media_type: str, *, atomic: bool = False) -> dict[str, Any]:
         """Submit records; returns when they are durable and signed.
 
         Args:
             body: one JSON object, an array, or NDJSON.
             media_type: `application/json` or `application/x-ndjson`.
-            encoding: `gzip` or `zstd` when the body is compressed.
             atomic: whether one refusal refuses them all.
 
         Returns:
             What became of one record, or of each under `results`; a record that was refused has its problem there.
         """
         headers = {"Content-Type": media_type}
-        if encoding:
-            headers["Content-Encoding"] = encoding
         if atomic:
             headers["Prefer"] = "handling=strict"
-        return self._object("POST", "/v1/records", {}, content=body, headers=headers)
+        return self._object("POST", "/v1/records", {"size": int}, content=body, headers=headers)
 
     # ---- reading
 
@@ -164,11 +159,6 @@ class LedgerClient:
         return self._object("POST", path, TABLE, json=body, headers={"Accept": JSON})
 
     # ---- checking
-
-    def consistency(self, old: int, new: int) -> list[str]:
-        """The hashes, in base64, which prove that the log of size `new` extends the one of size `old`."""
-        path = f"/v1/proofs/consistency?old={old}&new={new}"
-        return list(self._object("GET", path, {"hashes": list})["hashes"])
 
     def start_verification(self, checkpoint: str | None = None, receipts: Sequence[str] = ()) -> str:
         """Have the server verify what it stores, against what is kept outside it. Returns the job's path."""

@@ -87,8 +87,45 @@ def test_a_refused_record_does_not_stop_the_others_and_is_told(ledger):
     good, bad, also_good = parsed(posted.stdout)
     assert ("seq" in good, "seq" in bad, "seq" in also_good) == (True, False, True)
     assert bad["record"] == 1
-    assert b"error: record 1: " in posted.stderr
-    assert b"tool.args" in posted.stderr
+    assert b"error: record 1: tool.args is not a member" in posted.stderr
+
+
+def test_refusals_are_counted_from_the_first_record_on_and_told_up_to_a_number(ledger):
+    wrong = [action(tool={"args": {}}) for _ in range(30)]
+    posted = ledger.run("post", stdin=lines(*[action() for _ in range(500)], *wrong))
+    told = [line for line in posted.stderr.decode().splitlines() if line.startswith("error: ")]
+    assert told[0].startswith("error: record 500: tool.args is not a member")
+    assert (len(told), told[-1]) == (21, "error: and more")
+
+
+def test_the_size_of_the_log_is_told_also_where_nothing_was_taken(ledger):
+    size = json.loads(ledger.run("tail", "-n", "1").stdout)["seq"] + 1
+    posted = ledger.run("post", "-f", "tool.args=x")
+    assert f"0 appended, 1 refused; the log has {size:,} entries" in posted.stderr.decode()
+
+
+@pytest.mark.parametrize("options", [(), ("--atomic",)])
+def test_where_there_is_no_record_nothing_is_posted(ledger, options):
+    posted = ledger.run("post", *options, stdin=b" \n")
+    assert (posted.returncode, posted.stdout) == (2, b"")
+    assert posted.stderr.startswith(b"error: nothing to post")
+
+
+@pytest.mark.parametrize("form", ["json", "ndjson", "csv", "arrow", "table"])
+def test_an_answer_that_nobody_reads_to_its_end_is_no_finding_and_no_trace(ledger, form):
+    asked = subprocess.Popen(
+        command("sql", "SELECT repeat('x', 100) AS x FROM range(9000)", "-o", form),
+        env=ledger.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert asked.stdout.read(1)
+    asked.stdout.close()
+    assert asked.wait(60) in {0, 141}  # 0 where one write was all of it
+    words = asked.stderr.read()
+    assert b"error" not in words
+    assert b"Traceback" not in words
+    asked.stderr.close()
 
 
 def test_atomic_takes_all_or_none(ledger):

@@ -52,7 +52,7 @@ CALLS = [
     lambda client: client.record("a"),
     lambda client: client.queries(),
     lambda client: client.table(Question("SELECT 1", None, {})),
-    lambda client: client.consistency(1, 2),
+    lambda client: client.post_records(b"{}", "application/json"),
     lambda client: client.verification("/v1/verify/1"),
     lambda client: client.start_verification(),
 ]
