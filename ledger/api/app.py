@@ -103,8 +103,8 @@ async def _invalid(request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
     first = error.errors()[0]
-    name = str(first["loc"][-1])
-    return refused(request, LedgerError(Code.INVALID_PARAMETER, f"{name}: {first['msg']}", path=name))
+    name, said = str(first["loc"][-1]), first["msg"].removeprefix("Value error, ")
+    return refused(request, LedgerError(Code.INVALID_PARAMETER, f"{name}: {said}", path=name))
 
 
 async def _http(request: Request, error: Exception) -> Response:

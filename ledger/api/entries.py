@@ -12,10 +12,9 @@ from starlette.responses import PlainTextResponse, Response
 from ledger.api.documented import EXAMPLE_LOG, PROBLEMS
 from ledger.api.service import Service, allow
 from ledger.core.canonical import MAX_INTEGER
-from ledger.core.entry import parse_entry
+from ledger.core.entry import FORMAT_VERSION, parse_entry
 from ledger.core.errors import Code, LedgerError
 from ledger.core.text import format_base64, parse_decimal
-from ledger.log.log import FORMAT_VERSION
 from ledger.records.members import CONTENTS, PERSONS
 from ledger.trust.tokens import Operation
 

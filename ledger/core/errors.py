@@ -27,7 +27,6 @@ class Code(StrEnum):
     MALFORMED_VERIFIER_KEY = "malformed-verifier-key"
     MALFORMED_CHECKPOINT = "malformed-checkpoint"
     MALFORMED_RECEIPT = "malformed-receipt"
-    MALFORMED_PROOF = "malformed-proof"
     MALFORMED_TILE = "malformed-tile"
     UNSUPPORTED_ALGORITHM = "unsupported-algorithm"
 

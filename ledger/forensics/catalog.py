@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from ledger.core.canonical import MAX_INTEGER
 from ledger.core.errors import Code, LedgerError
 from ledger.records.resources import query_files
 
 Value: TypeAlias = str | int | bool | None
 
 TYPES: Final = ("text", "integer", "boolean", "timestamp")
-MAX_INTEGER: Final = 2**53 - 1
 _LINE = re.compile(r"-- (title|answers|standard|columns|param [a-z][a-z0-9_]*): (\S.*)")
 _PARAMETER = re.compile(rf"({'|'.join(TYPES)}), (required|default (\S+))\. (\S.*)")
 _COLUMN = re.compile(r"([a-z][a-z0-9_]*)(?: \(([^()]+)\))?")

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import pyarrow as pa
 
+from ledger.core.canonical import MAX_INTEGER
 from ledger.core.errors import Code, LedgerError
 
 JSON = "application/json"
@@ -22,7 +23,6 @@ ARROW = "application/vnd.apache.arrow.stream"
 MEDIA_TYPES = (JSON, CSV, ARROW)
 
 PART_ROWS = 500
-MAX_EXACT_INTEGER = 2**53 - 1
 Facts: TypeAlias = Callable[[], dict[str, Any]]
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  (a bare origin for microseconds; the zone is written as Z)
@@ -186,7 +186,7 @@ def _plain(value: Any) -> Any:  # noqa: PLR0911  (one line for each kind of valu
     if value is None or isinstance(value, str | bool):
         return value
     if isinstance(value, int):
-        return value if -MAX_EXACT_INTEGER <= value <= MAX_EXACT_INTEGER else str(value)
+        return value if -MAX_INTEGER <= value <= MAX_INTEGER else str(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, Decimal):

@@ -1,6 +1,5 @@
 """The log as everything else sees it: submit, read, prove."""
 
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,9 +7,9 @@ from typing import Any, Self
 
 import pyarrow as pa
 
-from ledger.core.entry import GENESIS_PREV
+from ledger.core.entry import FORMAT_VERSION, GENESIS_PREV
 from ledger.core.errors import Code, LedgerError
-from ledger.core.note import NoteSigner, format_vkey
+from ledger.core.note import NoteSigner, format_vkey, is_key_name
 from ledger.core.receipt import Receipt, format_receipt
 from ledger.core.tiles import TILE_WIDTH, encode_bundle
 from ledger.log.anchor import HeadAnchor, default_anchor
@@ -30,7 +29,6 @@ from ledger.records.prepared import Prepared
 
 DATABASE = "log.duckdb"
 KEY = "log.key"
-FORMAT_VERSION = 1
 FOLDER_MODE = 0o700
 
 
@@ -51,8 +49,15 @@ class Log:
         """Make a log: folder, signing key, and entry 0 (`log.created`), signed and anchored.
 
         Raises:
-            LedgerError: `log-exists`; `invalid-origin`; `rolled-back` where the anchor of a log that is not there stands.
+            LedgerError: `invalid-parameter` (the origin), `log-exists`, `origin-changed` (the folder's key is another log's),
+                `rolled-back` where the anchor of a log that is not there stands.
         """
+        if not is_key_name(origin):
+            raise LedgerError(
+                Code.INVALID_PARAMETER,
+                f"{origin!a} cannot be a log's origin: it is a name without white space and '+', like example.com/log",
+                path="origin",
+            )
         data.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         close_to_others(data, DATABASE)
         lock = DataLock(data)
@@ -254,7 +259,6 @@ class Log:
             "size": self.head().size,
             "held_clock": sequencer.held_clock,
             "stopped": sequencer.stopped.detail if sequencer.stopped else None,
-            "pid": os.getpid(),
         }
 
 

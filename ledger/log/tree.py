@@ -7,10 +7,9 @@ level, and are recomputed from the stored hashes at start.
 from collections.abc import Callable, Iterable, Sequence
 
 from ledger.core.errors import Code, LedgerError
-from ledger.core.merkle import Frontier, consistency_proof, inclusion_proof, root_of
+from ledger.core.merkle import HASH_BYTES, Frontier, consistency_proof, inclusion_proof, root_of
 from ledger.core.tiles import TILE_WIDTH, TileHashes
 
-HASH_BYTES = 32
 ReadHashes = Callable[[int, int], list[bytes]]
 
 

@@ -15,7 +15,6 @@ from ledger.records.members import MEMBERS, Member
 from ledger.records.model import FACETS, Record, Sealed
 
 _ROOT: Final = Path(__file__).resolve().parent.parent.parent
-_PERSON_SOURCES: Final = "persons"
 
 
 def column(path: str) -> str:

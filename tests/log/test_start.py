@@ -35,6 +35,14 @@ def test_a_folder_restored_from_an_older_copy_is_refused(data: Path, tmp_path: P
     assert "7 were acknowledged" in error.detail
 
 
+@pytest.mark.parametrize("origin", ["", "a b", "a+b", "a\nb"])
+def test_an_origin_that_no_checkpoint_can_carry_is_refused_and_nothing_is_made(tmp_path: Path, origin: str):
+    with pytest.raises(LedgerError) as caught:
+        Log.create(tmp_path / "data", origin)
+    assert (caught.value.code, caught.value.path) == (Code.INVALID_PARAMETER, "origin")
+    assert not (tmp_path / "data").exists()
+
+
 def test_a_missing_anchor_is_refused_unless_it_is_accepted_once(data: Path):
     fill(data, 1, 3)
     (data.parent / "data.head").unlink()

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from ledger.core.canonical import MAX_INTEGER
+
 NO_CURRENCY = "XXX"  # ISO 4217: no currency; the benchmark's amounts name none
 MINOR_UNITS = 100
-MAX_MINOR = 2**53 - 1
 MAX_FACT_CHARS = 512
 EXTERNAL = "external"
 EXTERNAL_CONTENT = "external_content"
@@ -125,7 +126,7 @@ def facts(arguments: Mapping[str, Any]) -> dict[str, int | str]:
     if isinstance(amount, bool) or not isinstance(amount, int | Decimal):
         return {}
     minor = Decimal(amount) * MINOR_UNITS
-    if not minor.is_finite() or abs(minor) > MAX_MINOR or minor != minor.to_integral_value():
+    if not minor.is_finite() or abs(minor) > MAX_INTEGER or minor != minor.to_integral_value():
         return {}
     return {"amount_minor": int(minor), "currency": NO_CURRENCY}
 
