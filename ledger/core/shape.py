@@ -10,7 +10,7 @@ entry of the log itself, none with a signature, no string with an escape.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
 from ledger.core.canonical import JsonValue
@@ -23,7 +23,7 @@ OWN_PREFIX = "log."
 MET_BEFORE = 16  # compiling costs a millisecond, as much as reading a hundred entries without
 MAX_TRIED = 4  # shapes with equally many quotes
 MAX_SHAPES = 256
-MAX_PATTERN_CHARACTERS = 16_384
+MAX_VALUES = 256
 FREE_LESSONS = 4096  # where no two entries are alike there is nothing to learn
 HITS_PER_LESSON = 8
 
@@ -31,7 +31,6 @@ _TEXT = r'[^"\\\x00-\x1f]'
 # 15 digits are within ±(2^53-1) whatever they are; what is longer is left to the parser.
 _INTEGER = "(?:0|-?[1-9][0-9]{0,14}+)"
 _TYPE = rf"(?!log\.){_TEXT}"
-_REFUSED = "\0"
 _BEFORE = r'\{"prev":"(?!0{64})[0-9a-f]{64}","record":'
 _AFTER = (
     r',"recorded_at":"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z)","seq":([1-9][0-9]{0,14}+)'
@@ -89,7 +88,7 @@ class Shapes:
         self._wanted = tuple(tuple((path, tuple(path.split("."))) for path in paths) for paths in wanted)
         self._captured = frozenset(path for paths in self._wanted for _, path in paths)
         self._known: dict[int, tuple[_Shape, ...]] = {}  # by how many quotes are in the entry
-        self._met: dict[str, int] = {}
+        self._met: dict[tuple[object, ...], int] = {}  # entries that are alike, roughly
         self._count = self._lessons = self._hits = 0
 
     def read(self, data: bytes) -> Seen | None:
@@ -135,16 +134,16 @@ class Shapes:
         ):
             return
         self._lessons += 1
-        writer = _Writer(self._captured)
-        pattern = writer.write(entry.members)
-        if pattern is None:
-            return
         if len(self._met) >= MAX_SHAPES:
             self._met.clear()
-        self._met[pattern] = met = self._met.get(pattern, 0) + 1
+        likeness = _likeness(entry.members)
+        self._met[likeness] = met = self._met.get(likeness, 0) + 1
         if met % MET_BEFORE == 0:
-            # Without escapes the quotes are as many in all entries that the pattern matches.
-            self._add(data.count(b'"'), pattern, writer.captured)
+            writer = _Writer(self._captured)
+            pattern = writer.write(entry.members)
+            if pattern is not None:
+                # Without escapes the quotes are as many in all entries that the pattern matches.
+                self._add(data.count(b'"'), pattern, writer.captured)
 
     def _add(self, quotes: int, pattern: str, captured: Sequence[Path]) -> None:
         if self._count >= MAX_SHAPES:
@@ -183,48 +182,42 @@ def _is_common(entry: Entry) -> bool:
     )
 
 
+def _likeness(members: dict[str, JsonValue]) -> tuple[object, ...]:
+    """Equal for records of the same shape, and for few others."""
+    return tuple([(key, *value) if isinstance(value, dict) else key for key, value in members.items()])
+
+
 class _Writer:
     """Writes the expression for a record."""
 
     def __init__(self, wanted: frozenset[Path]) -> None:
         self.captured: list[Path] = []
-        self._wanted = wanted
+        self._wanted, self._written = wanted, 0
 
     def write(self, members: dict[str, JsonValue]) -> str | None:
         """The expression; None when it would be long, or a member that is wanted is not text."""
-        pattern = ""
-        for part in self._parts(members, ()):
-            pattern += part
-            if len(pattern) > MAX_PATTERN_CHARACTERS:
-                return None
-        return None if _REFUSED in pattern else pattern
+        try:
+            return self._value(members, ())
+        except _NoShapeError:
+            return None
 
-    def _parts(self, value: JsonValue, path: Path) -> Iterator[str]:
+    def _value(self, value: JsonValue, path: Path) -> str:
+        self._written += 1
+        if self._written > MAX_VALUES or (path in self._wanted and not isinstance(value, str)):
+            raise _NoShapeError
+        if isinstance(value, str):
+            return self._string(path)
         if isinstance(value, dict):
-            yield from self._object(value, path)
-        elif path in self._wanted and not isinstance(value, str):
-            yield _REFUSED
-        elif isinstance(value, list):
-            yield r"\["
-            for index, item in enumerate(value):
-                yield "," * bool(index)
-                yield from self._parts(item, (*path, ""))  # no key is empty: nothing in a list is wanted
-            yield r"\]"
-        elif isinstance(value, str):
-            yield self._string(path)
-        elif value is None:
-            yield "null"
-        else:
-            yield "(?:true|false)" if isinstance(value, bool) else _INTEGER
-
-    def _object(self, value: dict[str, JsonValue], path: Path) -> Iterator[str]:
-        if path in self._wanted:
-            yield _REFUSED
-        yield r"\{"
-        for index, (key, member) in enumerate(value.items()):
-            yield "," * bool(index) + f'"{re.escape(key)}":'
-            yield from self._parts(member, (*path, key))
-        yield r"\}"
+            members = [
+                f'"{re.escape(key)}":' + self._value(member, (*path, key)) for key, member in value.items()
+            ]
+            return r"\{" + ",".join(members) + r"\}"
+        if isinstance(value, list):
+            inside = (*path, "")  # no key is empty: nothing in a list is wanted
+            return r"\[" + ",".join([self._value(item, inside) for item in value]) + r"\]"
+        if value is None:
+            return "null"
+        return "(?:true|false)" if isinstance(value, bool) else _INTEGER
 
     def _string(self, path: Path) -> str:
         text = _TYPE if path == ("type",) else _TEXT
@@ -232,3 +225,7 @@ class _Writer:
             return f'"{text}*+"'
         self.captured.append(path)
         return f'"({text}*+)"'
+
+
+class _NoShapeError(Exception):
+    """No expression is made."""
