@@ -9,8 +9,9 @@ from msgspec import UNSET, Raw
 
 from ledger.core import canonical
 from ledger.core.canonical import JsonValue
-from ledger.core.errors import Code, FormatError
-from ledger.records.limits import EXT_DEPTH, MAX_EXT_MEMBERS, MAX_NAME_CHARACTERS
+from ledger.core.entry import MAX_ENTRY_BYTES
+from ledger.core.errors import Code, FormatError, LedgerError
+from ledger.records.limits import EXT_DEPTH, MAX_EXT_BYTES, MAX_EXT_MEMBERS, MAX_NAME_CHARACTERS
 from ledger.records.model import FACETS, TYPES, Record
 from ledger.records.strict import refusal
 
@@ -40,7 +41,7 @@ def check_record(record: Record, *, require_facets: bool) -> None:
     """Check type, time and facets, and put `ext` into canonical form.
 
     Raises:
-        FormatError: with the path.
+        LedgerError: with the path.
     """
     if record.type not in TYPES:
         _check_type(record.type)
@@ -77,8 +78,17 @@ def _check_time(text: str) -> None:
 
 
 def _checked_ext(ext: Raw) -> bytes:
+    data = bytes(ext)
+    if len(data) > MAX_EXT_BYTES:
+        raise LedgerError(
+            Code.ENTRY_TOO_LARGE,
+            f"ext is {len(data)} bytes: it stays in the entry, which has {MAX_ENTRY_BYTES}: move what is long into contents",
+            path="ext",
+            size=len(data),
+            limit=MAX_EXT_BYTES,
+        )
     try:
-        value = canonical.loads(bytes(ext))
+        value = canonical.loads(data)
     except FormatError as error:
         path = f"ext.{error.path}" if error.path else "ext"
         raise FormatError(error.code, f"in ext: {error.detail}", path=path) from None

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 from msgspec import UNSET
 
-from ledger.core.entry import SALT_BYTES
+from ledger.core.entry import SALT_BYTES, check_entry_size
 from ledger.core.errors import Code, FormatError, LedgerError
 from ledger.records.limits import MAX_CONTENT_BYTES, MAX_PERSON_CHARACTERS
 from ledger.records.members import CONTENTS, PERSONS
@@ -19,7 +19,7 @@ from ledger.records.prepared import Disclosed, Person, PersonSalts
 _COMMITMENT = re.compile(rb'\s*\{\s*"commitment"\s*:\s*"([0-9a-f]{64})"\s*\}\s*')
 _LOOKS_COMMITTED = re.compile(rb'\{\s*"commitment"')
 _decode_text = msgspec.json.Decoder(str).decode
-encode = msgspec.json.Encoder(order="sorted").encode
+_encode = msgspec.json.Encoder(order="sorted").encode
 
 
 def _pairs(paths: tuple[str, ...]) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
@@ -34,6 +34,17 @@ def _pairs(paths: tuple[str, ...]) -> tuple[tuple[str, tuple[tuple[str, str], ..
 SALT_FORMAT: Final = f"{SALT_BYTES}s"
 CONTENTS_BY_FACET: Final = _pairs(CONTENTS)
 PERSONS_BY_FACET: Final = _pairs(PERSONS)
+
+
+def encode_record(record: Record) -> bytes:
+    """A record's canonical bytes.
+
+    Raises:
+        LedgerError: `entry-too-large`: no entry could hold them.
+    """
+    encoded = _encode(record)
+    check_entry_size(len(encoded))
+    return encoded
 
 
 def commitment_hex(salt: bytes, content: bytes) -> str:
@@ -140,4 +151,4 @@ def person_value(value: bytes, path: str) -> bytes:
         raise FormatError(Code.INVALID_MEMBER, f"{path}: a person is named by a text", path=path) from None
     if not 0 < len(text) <= MAX_PERSON_CHARACTERS:
         raise FormatError(Code.INVALID_MEMBER, f"{path}: 1 to {MAX_PERSON_CHARACTERS} characters", path=path)
-    return encode(text)
+    return _encode(text)

@@ -10,6 +10,7 @@ MAX_NAME_CHARACTERS = 128  # types, enumerated codes, keys
 MAX_PERSON_CHARACTERS = 512  # a person's identifier
 MAX_LIST_ITEMS = 256  # scopes, actors, derived_from
 MAX_EXT_MEMBERS = 64
+MAX_EXT_BYTES = 128 * 1024  # as it was sent, with its escapes and spaces; within an entry it has less
 MAX_COUNT = MAX_INTEGER  # any whole number: what every JSON reader keeps exactly
 EXT_DEPTH = MAX_DEPTH - 2  # `ext` stands two levels down in its entry
 BODY_RECORDS = 10_000  # records in one request

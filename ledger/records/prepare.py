@@ -15,7 +15,7 @@ from ledger.core import canonical
 from ledger.core.entry import format_time
 from ledger.core.errors import Code, FormatError, LedgerError
 from ledger.records.check import check_record, decode_record
-from ledger.records.commit import commit_contents, commit_persons, commitment_hex, encode
+from ledger.records.commit import commit_contents, commit_persons, commitment_hex, encode_record
 from ledger.records.limits import MAX_RECORD_BYTES
 from ledger.records.prepared import PersonSalts, Prepared
 from ledger.records.sealed import prepare_sealed
@@ -66,7 +66,7 @@ def prepare(
         record.id = uuid7()
     contents, withheld = commit_contents(record)
     named = commit_persons(record, persons, withheld)
-    encoded = encode(record)
+    encoded = encode_record(record)
     refuse_secrets(encoded)
     return Prepared(
         record.id,  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from ledger.records.commit import (
     PERSONS_BY_FACET,
     check_content_size,
     commitment_hex,
-    encode,
+    encode_record,
     person_value,
 )
 from ledger.records.members import CONTENTS, PERSONS, nearest
@@ -53,7 +53,7 @@ def prepare_sealed(
     if record.id is UNSET:
         raise FormatError(Code.MISSING_MEMBER, "record.id is required in a sealed record", path="record.id")
     commitments = _commitments(record)
-    encoded = encode(record)
+    encoded = encode_record(record)
     signature = None
     if sealed.signature is not UNSET:
         signature = (sealed.signature.key, sealed.signature.sig)

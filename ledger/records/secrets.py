@@ -13,7 +13,12 @@ from ledger.core.errors import Code, FormatError
 _SHAPES: Final = (
     (b"B", b"-----BEGIN ", rb"-----BEGIN [A-Z ]*PRIVATE KEY", "a private key"),
     (b"+", b"PRIVATE+KEY+", rb"PRIVATE\+KEY\+[^+\s]+\+[0-9a-f]{8}\+", "a note signing key"),
-    (b"J", b"eyJ", rb"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}", "a JWT"),
+    (
+        b"J",
+        b"eyJ",
+        rb"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}",
+        "a JWT",
+    ),
     (b"I", b"KIA", rb"\bAKIA[0-9A-Z]{16}\b", "an AWS access key"),
     (b"I", b"SIA", rb"\bASIA[0-9A-Z]{16}\b", "an AWS access key"),
     (b"I", b"AIza", rb"\bAIza[0-9A-Za-z_-]{35}", "a Google API key"),

@@ -1,4 +1,6 @@
+import contextlib
 import json
+import time
 from hashlib import sha256
 
 import pytest
@@ -389,3 +391,37 @@ def test_whatever_is_accepted_is_canonical_and_opens_to_what_was_sent(
     if not (isinstance(arguments, dict) and set(arguments) == {"commitment"}):
         assert json.loads(prepared.contents[0].value) == arguments
     assert json.loads(prepared.persons[0].value) == user
+
+
+HEAVY = {
+    "what looks like the beginning of a JWT, again and again": '"' + "-eyJ" * 16_000 + '"',
+    "the same, beyond what an entry holds": '"' + "-eyJ" * 500_000 + '"',
+    "a million numbers": "[" + "1," * 1_000_000 + "1]",
+    "a million numbers, the last one wrong": "[" + "1," * 1_000_000 + "1.5]",
+    "deep, again and again": "[" + ("[" * 14 + "]" * 14 + ",") * 50_000 + "1]",
+}
+
+
+@pytest.mark.parametrize("case", HEAVY)
+def test_no_ext_holds_the_ledger_up(submit, case):  # threat 28
+    record = '{"type":"note","time":"2026-11-21T09:30:00Z","ext":{"com.example.x":' + HEAVY[case] + "}}"
+    began = time.process_time()
+    with contextlib.suppress(LedgerError):
+        submit(record.encode())
+    assert time.process_time() - began < 0.25
+
+
+def test_an_ext_that_no_entry_holds_is_refused_before_it_is_read(submit):
+    with pytest.raises(LedgerError) as refused:
+        submit(f'{{{NOTE},"ext":{{"com.example.x":"{"x" * 200_000}"}}}}'.encode())
+    assert (refused.value.code, refused.value.path) == (Code.ENTRY_TOO_LARGE, "ext")
+
+
+def test_a_jwt_is_found_after_whatever_is_no_part_of_it(submit):
+    jwt = ".".join(
+        ["eyJ" + "hbGciOiJFUzI1NiJ9", "eyJ" + "zdWIiOiIxMjM0NTY3ODkwIn0", "c2lnbmF0dXJlc2lnbmF0dXJl"]
+    )
+    for before in ("", " ", "x ", "=", ":", "a.b/", '\\"'):
+        with pytest.raises(LedgerError) as refused:
+            submit(f'{{{NOTE},"ext":{{"com.example.x":"{before}{jwt}"}}}}'.encode())
+        assert refused.value.code == Code.SECRET_IN_FACT
