@@ -16,5 +16,5 @@ CREATE TABLE persons (
     commitment VARCHAR NOT NULL,    -- 64 hex digits, as in the entries
     salt       BLOB NOT NULL,       -- 16 bytes, one per person and log; without it the commitment says nothing
     "value"    VARCHAR NOT NULL,    -- the identifier, a JSON string
-    source     VARCHAR NOT NULL     -- 'log', or the agent key that sealed it
+    source     VARCHAR NOT NULL     -- who made the salt: 'log'; of a sealed record the agent's key id, or its submitter
 );

@@ -48,8 +48,8 @@ def encode_record(record: Record) -> bytes:
 
 
 def commitment_hex(salt: bytes, content: bytes) -> str:
-    """The commitment in 64 hex digits (`ledger.core.entry.commitment`)."""
-    return sha256(b"\x02" + salt + content).hexdigest()  # as ledger.core.entry.commitment
+    """The commitment in 64 hex digits: `ledger.core.entry.commitment` of a salt whose length is known."""
+    return sha256(b"\x02" + salt + content).hexdigest()
 
 
 def check_content_size(member: str, size: int) -> None:

@@ -18,7 +18,7 @@ class Person(NamedTuple):
         commitment: 64 hex digits, as in the entries.
         salt: 16 bytes, one per person and log.
         value: canonical JSON of the identifier, a string.
-        source: who made the salt: "log", or the submitter of a sealed record.
+        source: who made the salt: "log"; of a sealed record the key id of its signature, or its submitter.
     """
 
     commitment: str

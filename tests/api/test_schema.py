@@ -3,7 +3,6 @@
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
-from schemathesis.checks import CheckContext  # noqa: F401 - names the release that has it
 
 from ledger.api.app import create_app, openapi_document
 from tests.api.test_auth import Nothing

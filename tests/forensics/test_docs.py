@@ -27,6 +27,8 @@ def test_the_page_lists_every_named_question():
 
 
 def test_the_limits_on_the_page_are_the_limits():
-    limits = f"At most {service.MAX_ROWS:,} rows, {service.MAX_BYTES // 2**20} MiB and {service.DEADLINE_S:g} s by default"
+    limits = (
+        f"At most {service.MAX_ROWS:,} rows, {service.MAX_BYTES // 2**20} MiB and {service.DEADLINE_S:g} s;"
+    )
     assert limits in PAGE
     assert f"{service.MAX_WAITING} may wait" in PAGE
