@@ -19,6 +19,7 @@ _UNKNOWN = re.compile(r"Object contains unknown field `(.*?)`(?: - at `\$\.?([^`
 _MISSING = re.compile(r"Object missing required field `(.*?)`(?: - at `\$\.?([^`]*)`)?", re.DOTALL)
 _PLACE = re.compile(r" - at (?:`key` in )?`\$\.?([^`]*)`$")
 SHOWN_CHARACTERS = 80
+SAID_CHARACTERS = 200
 LONG_BYTES = 64 * 1024
 
 
@@ -65,6 +66,9 @@ def refusal(error: msgspec.ValidationError) -> FormatError:
     match = _PLACE.search(text)
     path = match[1] if match else ""
     said = _PLACE.sub("", text).replace("`", "")
+    said = (
+        said if len(said) <= SAID_CHARACTERS else f"{said[:SAID_CHARACTERS]}…"
+    )  # it may quote what was sent
     return FormatError(Code.INVALID_MEMBER, f"{path or 'the record'}: {_lower(said)}", path=path or None)
 
 

@@ -425,3 +425,14 @@ def test_a_jwt_is_found_after_whatever_is_no_part_of_it(submit):
         with pytest.raises(LedgerError) as refused:
             submit(f'{{{NOTE},"ext":{{"com.example.x":"{before}{jwt}"}}}}'.encode())
         assert refused.value.code == Code.SECRET_IN_FACT
+
+
+@pytest.mark.parametrize(
+    "shape", ['"tool":{{"effect":"{0}"}}', '"absent":{{"{0}":"x"}}', '"{0}":1', '"tool":{{"{0}":1}}']
+)
+@pytest.mark.parametrize("text", ["x", "` - at `$.", "\\u0000", "\u00e9"])
+def test_a_refusal_is_short_however_long_what_it_refuses(submit, shape, text):
+    with pytest.raises(LedgerError) as refused:
+        submit(f"{{{NOTE},{shape.format(text * 100_000)}}}".encode())
+    assert len(refused.value.detail) < 500
+    assert len(refused.value.path or "") < 500
