@@ -1,23 +1,20 @@
 """A real server in a process of its own, and the real command against it."""
 
 import os
-import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import httpx
 import pytest
+
+from tests.faults.server import Server
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ORIGIN = "test.example/cli"
-START_S = 60.0
-STOP_S = 60.0
 
 
 class Ledger(NamedTuple):
@@ -73,32 +70,11 @@ def new_ledger(folder: Path) -> Ledger:
 def serving(ledger: Ledger) -> Iterator[Ledger]:
     """Serve the folder, making its log where there is none; at the end stop the server and wait for it."""
     port = ledger.url.rpartition(":")[2]
-    ledger.data.parent.mkdir(parents=True, exist_ok=True)
-    with (ledger.data.parent / "server.log").open("ab") as log:
-        server = subprocess.Popen(
-            command("serve", "--port", port, "--origin", ORIGIN),
-            env=ledger.environment(),
-            stdout=log,
-            stderr=log,
-        )
-        try:
-            wait_until_ready(ledger, server)
-            yield ledger
-        finally:
-            server.send_signal(signal.SIGTERM)
-            server.wait(STOP_S)
-
-
-def wait_until_ready(ledger: Ledger, server: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + START_S
-    while time.monotonic() < until and server.poll() is None:
-        try:
-            if httpx.get(f"{ledger.url}/readyz", trust_env=False).is_success:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.05)
-    pytest.fail(f"no server: {(ledger.data.parent / 'server.log').read_text()[-2000:]}")
+    server = Server(ledger.data, origin=ORIGIN, environment=ledger.environment(), options=("--port", port))
+    try:
+        yield ledger
+    finally:
+        server.stop()
 
 
 @pytest.fixture(scope="session")
