@@ -22,6 +22,7 @@ from ledger.records.prepared import Disclosed, Person
 from ledger.records.resources import schema_text
 
 READ_BATCH_ROWS = 2_000
+READ_BATCH_BYTES = 32 * 1024 * 1024  # of contents
 OWN_END = f'"submitter":"{OWN_SUBMITTER}","v":1}}'
 WAL_CHECKPOINT_BYTES = 64 * 1024 * 1024
 _CONFIG: dict[str, str | int | float | list[str]] = {
@@ -218,12 +219,27 @@ class Store:
     def rows(self, start: int, end: int, *, contents: bool = True) -> Iterator[pa.RecordBatch]:
         """Rows [start, end) in order, as Arrow batches of `ROW_SCHEMA`; without contents their lists are empty."""
         columns = _COLUMNS if contents else _COLUMNS.replace('"contents"', "contents[1:0] AS contents")
-        for low in range(start, end, READ_BATCH_ROWS):
-            high = min(end, low + READ_BATCH_ROWS)
-            table = self._arrow(
-                f"SELECT {columns} FROM entries WHERE seq >= ? AND seq < ? ORDER BY seq", [low, high]
+        for first in range(start, end, READ_BATCH_ROWS):
+            for low, high in self._pieces(first, min(end, first + READ_BATCH_ROWS), contents=contents):
+                table = self._arrow(
+                    f"SELECT {columns} FROM entries WHERE seq >= ? AND seq < ? ORDER BY seq", [low, high]
+                )
+                yield from table.cast(ROW_SCHEMA).combine_chunks().to_batches()
+
+    def _pieces(self, low: int, high: int, *, contents: bool) -> Iterator[tuple[int, int]]:
+        """The range, halved until its contents fit: one entry may have megabytes of them, and two thousand more than there is memory."""
+        if contents and high - low > 1:
+            sql = (
+                'SELECT coalesce(sum(strlen("value")), 0) FROM'
+                ' (SELECT unnest(contents)."value" FROM entries WHERE seq >= ? AND seq < ?)'
             )
-            yield from table.cast(ROW_SCHEMA).combine_chunks().to_batches()
+            [(size,)] = self._read(sql, [low, high])
+            if size > READ_BATCH_BYTES:
+                middle = (low + high) // 2
+                yield from self._pieces(low, middle, contents=True)
+                yield from self._pieces(middle, high, contents=True)
+                return
+        yield low, high
 
     def person_rows(self, start: int, end: int) -> pa.Table:
         """Persons first named by the entries [start, end)."""

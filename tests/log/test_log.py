@@ -255,3 +255,16 @@ def test_one_who_cannot_be_told_keeps_nobody_else_from_an_answer(log: Log):
     log.submit([prepared(log, record(1))], atomic=False, done=unreachable)
     (answer,) = post(log, record(2))
     assert (answer.seq, log.find("rec-00001")) == (2, 1)
+
+
+def test_rows_with_much_content_come_in_batches_that_memory_holds(log: Log, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("ledger.log.store.READ_BATCH_BYTES", 10_000)
+    lengths = [10, 30_000, 10, 4_000, 4_000, 4_000, 10, 10, 25_000, 10]
+    post(log, *(record(n, request={"text": "x" * length}) for n, length in enumerate(lengths, 1)))
+    batches = list(log.rows(0, 100))
+    assert [seq for batch in batches for seq in batch.column("seq").to_pylist()] == list(range(11))
+    for batch in batches:
+        values = [c["value"] for contents in batch.column("contents").to_pylist() for c in contents]
+        assert len(batch) == 1 or sum(map(len, values)) <= 10_000
+    assert 4 <= len(batches) < 11
+    assert len(list(log.rows(0, 100, contents=False))) == 1
