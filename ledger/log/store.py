@@ -230,8 +230,8 @@ class Store:
         """The range, halved until its contents fit: one entry may have megabytes of them, and two thousand more than there is memory."""
         if contents and high - low > 1:
             sql = (
-                'SELECT coalesce(sum(strlen("value")), 0) FROM'
-                ' (SELECT unnest(contents)."value" FROM entries WHERE seq >= ? AND seq < ?)'
+                "SELECT coalesce(sum(strlen(text)), 0) FROM"
+                ' (SELECT unnest(contents)."value" AS text FROM entries WHERE seq >= ? AND seq < ?)'
             )
             [(size,)] = self._read(sql, [low, high])
             if size > READ_BATCH_BYTES:
