@@ -33,8 +33,5 @@ def export(
             vkey=verifier_key(vkey) if vkey else None,
         )
     made = {"folder": str(folder), "origin": head.origin, "size": head.size, "root": head.root.hex()}
-    if terminal.wants_json(as_json):
-        terminal.print_json(made)
-    else:
-        terminal.print_table(["", "exported"], made.items())
+    terminal.print_facts("exported", made, as_json=as_json)
     terminal.say(f"verify it with: agent-ledger verify {folder}")

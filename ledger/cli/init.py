@@ -46,10 +46,7 @@ def init(
         "head_anchor": log.anchored(),
     }
     log.close()
-    if terminal.wants_json(as_json):
-        terminal.print_json(made)
-    else:
-        terminal.print_table(["", "of the log"], made.items())
+    terminal.print_facts("of the log", made, as_json=as_json)
     terminal.say(
         f"keep the verifier key where this machine cannot change it. The admin token for commands here is in {folder / CLI_TOKEN}; "
         "next: agent-ledger serve"

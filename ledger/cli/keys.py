@@ -33,10 +33,7 @@ def show(*, data: Data = None, url: Url = None, token_file: TokenFile = None, as
     with connect(data, url, token_file) as client:
         log = client.log()
     shown = {"origin": log["origin"], "verifier_key": log["verifier_key"]}
-    if terminal.wants_json(as_json):
-        terminal.print_json(shown)
-    else:
-        terminal.print_table(["", "of the log"], shown.items())
+    terminal.print_facts("of the log", shown, as_json=as_json)
 
 
 @keys.command(name="list")

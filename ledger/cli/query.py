@@ -133,10 +133,11 @@ def _answer(client: LedgerClient, question: Question, form: Format) -> None:
         for row in answer["rows"]:
             terminal.write(json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) + "\n")
     else:
-        terminal.print_table(names, answer["rows"])
+        terminal.print_rows(names, answer["rows"])
+    count = answer["row_count"]
     more = " (there are more: raise --limit)" if answer["truncated"] else ""
     terminal.say(
-        f"{answer['row_count']:,} rows{more} of the log at size {answer['size']:,}, root {answer['root'][:16]}…, "
+        f"{count:,} {'row' if count == 1 else 'rows'}{more} of the log at size {answer['size']:,}, root {answer['root'][:16]}…, "
         f"in {answer.get('seconds', 0):.2f} s",
         style="dim",
     )
@@ -160,10 +161,11 @@ def _print_questions(questions: list[dict[str, Any]], form: Format) -> None:
         (question["name"], question["title"], ", ".join(map(_about_parameter, question["parameters"])))
         for question in questions
     ]
-    terminal.print_table(["name", "question", "parameters"], rows)
+    terminal.print_table(["name", "question", "parameters"], rows, whole_names=True)
 
 
 def _about_parameter(parameter: dict[str, Any]) -> str:
+    name, default = parameter["name"], parameter["default"]
     if parameter["required"]:
-        return f"{parameter['name']} ({parameter['type']})"
-    return f"{parameter['name']}={parameter['default']}"
+        return f"{name} ({parameter['type']})"
+    return f"{name}={default if isinstance(default, str) else json.dumps(default)}"

@@ -92,7 +92,7 @@ def check(
             )
     except (FormatError, VerificationError) as error:
         raise CommandError(f"{file}: {error.detail} [{error.code}]", Exit.FINDINGS) from None
-    _print(found, checkpoint, key, terminal.wants_json(as_json))
+    _print(found, checkpoint, key, as_json=as_json)
 
 
 def verifier_key(text: str) -> VerifierKey:
@@ -125,7 +125,7 @@ def _key(text: str | None, held: Receipt) -> VerifierKey:
     return pin.key
 
 
-def _print(entry: Entry, checkpoint: Checkpoint, key: VerifierKey, as_json: bool) -> None:
+def _print(entry: Entry, checkpoint: Checkpoint, key: VerifierKey, *, as_json: bool) -> None:
     shown: dict[str, Any] = {
         "verdict": "holds",
         "origin": checkpoint.origin,
@@ -138,10 +138,7 @@ def _print(entry: Entry, checkpoint: Checkpoint, key: VerifierKey, as_json: bool
         "root": checkpoint.root.hex(),
         "verifier_key": str(key),
     }
-    if as_json:
-        terminal.print_json(shown)
-    else:
-        terminal.print_table(["", "proved"], shown.items())
+    terminal.print_facts("proved", shown, as_json=as_json)
     terminal.say(
         f"holds: entry {entry.seq} stands in {checkpoint.origin} as the checkpoint of size {checkpoint.size} covers it"
     )

@@ -8,7 +8,7 @@ ever read as rich markup.
 import json
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -24,6 +24,7 @@ _UNSAFE = re.compile(
 )
 _UNSAFE_BUT_LINES = re.compile(_UNSAFE.pattern.replace("\x00-\x1f", "\x00-\x09\x0b-\x1f"))
 CELL_CHARS = 240
+MIN_COLUMN_CHARS = 10  # with its border; narrower ones cannot be read
 
 
 class _Console(Console):
@@ -72,14 +73,32 @@ def wants_json(flag: bool) -> bool:
     return flag or not out.is_terminal
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
-    """Rows as a table on stdout."""
-    table = Table(title=Text(title) if title else None, title_justify="left", header_style="bold")
-    for column in columns:
-        table.add_column(Text(escape(column)), overflow="fold")
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, whole_names: bool = False) -> None:
+    """Rows as a table on stdout; `whole_names` never breaks the first column, whose cells are typed again."""
+    table = Table(header_style="bold")
+    for at, column in enumerate(columns):
+        table.add_column(Text(escape(column)), overflow="fold", no_wrap=whole_names and at == 0)
     for row in rows:
         table.add_row(*map(cell, row))
     out.print(table)
+
+
+def print_facts(about: str, facts: Mapping[str, Any], *, as_json: bool) -> None:
+    """What is to be said about one thing: names and values."""
+    if wants_json(as_json):
+        print_json(facts)
+    else:
+        print_table(["", about], facts.items())
+
+
+def print_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """The rows of an answer: as one table, or where its columns do not fit each row by itself, without what is NULL."""
+    if len(columns) * MIN_COLUMN_CHARS <= out.width:
+        print_table(columns, rows)
+        return
+    for number, row in enumerate(rows, 1):
+        there = [(name, value) for name, value in zip(columns, row, strict=True) if value is not None]
+        print_table(["column", f"row {number}"], there, whole_names=True)
 
 
 def cell(value: Any) -> Text:

@@ -111,6 +111,21 @@ def test_where_there_is_no_record_nothing_is_posted(ledger, options):
     assert posted.stderr.startswith(b"error: nothing to post")
 
 
+def test_an_answer_too_wide_for_the_terminal_is_shown_row_by_row(ledger):
+    record = action(request={"user": "grace@example.com"})
+    ledger.run("post", stdin=lines(record))
+    statement = f"SELECT * FROM actions WHERE id = '{record['id']}'"
+    shown = ledger.run("sql", statement, TTY_COMPATIBLE="1", COLUMNS="80", NO_COLOR="1").stdout.decode()
+    assert "grace@example.com" in shown
+    assert "request_user" in shown
+    assert "resource_tenant" not in shown  # which is NULL
+
+
+def test_on_a_terminal_of_80_columns_the_name_of_a_question_stays_whole(ledger):
+    shown = ledger.run("query", TTY_COMPATIBLE="1", COLUMNS="80", NO_COLOR="1").stdout.decode()
+    assert "untrusted-content-before-a-consequence" in shown
+
+
 @pytest.mark.parametrize("form", ["json", "ndjson", "csv", "arrow", "table"])
 def test_an_answer_that_nobody_reads_to_its_end_is_no_finding_and_no_trace(ledger, form):
     asked = subprocess.Popen(
@@ -173,7 +188,7 @@ def test_sql_answers_over_what_was_just_acknowledged(ledger):
     assert parsed(ndjson.stdout) == [
         {"id": record["id"], "tool_name": "send_money", "request_user": "ada@example.com"}
     ]
-    assert b"1 rows of the log at size" in ndjson.stderr
+    assert b"1 row of the log at size" in ndjson.stderr
     csv = ledger.run("sql", "-", "-p", f"id={record['id']}", "-o", "csv", stdin=select.encode())
     assert csv.stdout.decode().splitlines() == [
         "id,tool_name,request_user",
