@@ -131,7 +131,7 @@ def _print(entry: Entry, checkpoint: Checkpoint, key: VerifierKey, *, as_json: b
         "origin": checkpoint.origin,
         "seq": entry.seq,
         "id": entry.members.get("id"),
-        "type": entry.members["type"],
+        "type": entry.members.get("type"),
         "recorded_at": entry.recorded_at,
         "submitter": entry.submitter,
         "size": checkpoint.size,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from ledger.core.ed25519 import check_public_key
 from ledger.core.errors import Code, LedgerError
 from ledger.core.text import parse_base64
 from ledger.log.own import OWN_SUBMITTER
@@ -32,11 +33,11 @@ class Standing:
         """What holds once one of the log's own records is appended.
 
         Raises:
-            LedgerError: `key-exists` (a key id that was given before), `reserved-name`.
+            LedgerError: `key-exists` (a key id that was given before), `reserved-name`, `invalid-public-key`.
         """
         ext = record.get("ext", {})
         if record["type"] == GRANTED and "log.public_key" in ext:
-            return self._granted(ext["log.key_id"], parse_base64(ext["log.public_key"]))
+            return self._granted(str(ext.get("log.key_id", "")), str(ext["log.public_key"]))
         if record["type"] == REVOKED:
             left = {key: public for key, public in self.agent_keys.items() if key != ext.get("log.key_id")}
             return replace(self, agent_keys=left)
@@ -47,7 +48,12 @@ class Standing:
             return replace(self, erased=erased)
         return self
 
-    def _granted(self, key_id: str, public: bytes) -> "Standing":
+    def _granted(self, key_id: str, text: str) -> "Standing":
+        try:
+            public = parse_base64(text)
+        except ValueError as error:
+            raise LedgerError(Code.INVALID_PUBLIC_KEY, f"the public key of {key_id!a} is {error}") from None
+        check_public_key(public)
         if key_id == OWN_SUBMITTER:  # persons it disclosed would pass for those whose salts the log made
             raise LedgerError(Code.RESERVED_NAME, f"{key_id} is the log itself: no agent's key is called so")
         if key_id in self.given:

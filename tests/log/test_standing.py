@@ -183,7 +183,9 @@ def test_verification_finds_a_key_id_that_was_given_twice(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ):  # threat 17
     monkeypatch.setattr(
-        Standing, "_granted", lambda self, key_id, public: replace(self, agent_keys={key_id: public})
+        Standing,
+        "_granted",
+        lambda self, key_id, text: replace(self, agent_keys={key_id: base64.b64decode(text)}),
     )
     log = Log.open(data)
     grant(log, "agent-7", generate())
@@ -201,3 +203,14 @@ def test_known_records_are_read_together(log: Log, monkeypatch: pytest.MonkeyPat
     again = submit(log, [prepared(log, record(number)) for number in range(600, 0, -1)])
     assert [(answer.seq, answer.existing) for answer in again] == [(seq, True) for seq in range(600, 0, -1)]
     assert reads == [256, 256, 88]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "nonsense", base64.b64encode(bytes(31)).decode(), base64.b64encode(bytes(32)).decode()]
+)
+def test_a_key_that_must_not_be_used_is_not_granted_by_whoever_asks(log: Log, text: str):  # threat 19
+    with pytest.raises(LedgerError) as caught:
+        log.append_own("log.access_granted", {"log.key_id": "agent-7", "log.public_key": text})
+    assert caught.value.code == Code.INVALID_PUBLIC_KEY
+    assert log.status()["stopped"] is None
+    grant(log, "agent-7", generate())
