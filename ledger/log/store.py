@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from ledger.core.entry import parse_entry
 from ledger.core.errors import Code, LedgerError
+from ledger.log.files import sync_folder
 from ledger.log.own import OWN_SUBMITTER
 from ledger.log.schema import PERSON_SCHEMA, ROW_SCHEMA, Known, Row, StoredEntry
 from ledger.records.members import PERSONS
@@ -57,6 +58,7 @@ class Store:
             self._writer = duckdb.connect(str(self.path), config=dict(_CONFIG))
             self._writer.execute("PRAGMA disable_checkpoint_on_shutdown")
             self._reader = self._writer.cursor()
+            self._named = False  # whether the WAL's name is known to be on the disk
         except duckdb.Error as error:
             raise LedgerError(Code.STORAGE_FAILED, f"{self.path} cannot be opened: {error}") from error
 
@@ -75,19 +77,26 @@ class Store:
         Raises:
             StoreFailed: the outcome is unknown until the file has been re-read.
         """
-        # DuckDB finds the two tables by their names here: registering them would write its catalog each time.
-        batch = _rows_table(rows, checkpoint)  # noqa: F841
         try:
-            if not persons:
-                self._writer.execute("INSERT INTO entries SELECT * FROM batch")
-                return
-            people = _persons_table(persons)  # noqa: F841
-            self._writer.execute("BEGIN")
-            self._writer.execute("INSERT INTO persons SELECT * FROM people")
-            self._writer.execute("INSERT INTO entries SELECT * FROM batch")
-            self._writer.execute("COMMIT")
-        except (duckdb.Error, MemoryError, RuntimeError) as error:
+            self._insert(_rows_table(rows, checkpoint), persons)
+            if not self._named:
+                sync_folder(
+                    self.path.parent
+                )  # DuckDB made the WAL anew, synced it, and left its name to chance
+                self._named = True
+        except (duckdb.Error, MemoryError, RuntimeError, OSError) as error:
             raise StoreFailed(str(error)) from error
+
+    def _insert(self, batch: pa.Table, persons: Sequence[tuple[int, Person]]) -> None:  # noqa: ARG002
+        # DuckDB finds the two tables by their names here: registering them would write its catalog each time.
+        if not persons:
+            self._writer.execute("INSERT INTO entries SELECT * FROM batch")
+            return
+        people = _persons_table(persons)  # noqa: F841
+        self._writer.execute("BEGIN")
+        self._writer.execute("INSERT INTO persons SELECT * FROM people")
+        self._writer.execute("INSERT INTO entries SELECT * FROM batch")
+        self._writer.execute("COMMIT")
 
     def checkpoint_if_long(self) -> None:
         """Fold a long WAL into the file. Called at start, before anyone waits."""
@@ -103,6 +112,7 @@ class Store:
         """
         try:
             self._writer.execute("CHECKPOINT")
+            self._named = False
         except duckdb.Error as error:
             raise LedgerError(Code.STORAGE_FAILED, f"{self.path} cannot be written: {error}") from error
 

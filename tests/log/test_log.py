@@ -1,6 +1,7 @@
 """The log keeps what it acknowledged, once, in order, signed, and says so truthfully."""
 
 import base64
+import errno
 import itertools
 import json
 import threading
@@ -17,6 +18,7 @@ from ledger.core.merkle import leaf_hash, verify_consistency
 from ledger.core.note import parse_vkey
 from ledger.core.receipt import verify_receipt
 from ledger.core.tiles import parse_bundle
+from ledger.log.files import sync_folder
 from ledger.log.log import Log
 from tests.log.conftest import ORIGIN, post, prepared, record, submit
 
@@ -268,3 +270,35 @@ def test_rows_with_much_content_come_in_batches_that_memory_holds(log: Log, monk
         assert len(batch) == 1 or sum(map(len, values)) <= 10_000
     assert 4 <= len(batches) < 11
     assert len(list(log.rows(0, 100, contents=False))) == 1
+
+
+def test_the_wals_name_is_on_the_disk_before_the_first_answer(data: Path, monkeypatch: pytest.MonkeyPatch):
+    synced: list[tuple[Path, bool, int]] = []
+    log = Log.open(data)
+
+    def sync(folder: Path) -> None:
+        synced.append((folder, (data / "log.duckdb.wal").exists(), log.head().size))
+        sync_folder(folder)
+
+    monkeypatch.setattr("ledger.log.store.sync_folder", sync)
+    for number in (1, 2, 3):
+        post(log, record(number))
+    log.close()
+    assert synced == [(data, True, 1)]
+
+
+def test_where_the_wals_name_cannot_be_synced_the_file_itself_has_the_record_before_the_answer(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(_: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    log = Log.open(data)
+    before = (data / "log.duckdb").stat().st_mtime_ns
+    with monkeypatch.context() as broken:
+        broken.setattr("ledger.log.store.sync_folder", fail)
+        (answer,) = post(log, record(1))
+    assert answer.seq == 1
+    assert (data / "log.duckdb").stat().st_mtime_ns > before
+    assert not (data / "log.duckdb.wal").exists()
+    log.close()
