@@ -131,7 +131,7 @@ def _next_steps(service: Service, recorder: Recorder, *, once: bool) -> None:
         "every question": f"{command} query {here}",
         "your own SQL": f'{command} sql "SELECT time, tool_name, outcome_status FROM actions" {here}',
         "verify it yourself": f"{command} verify {here}",
-        "every route": f"{service.url}/openapi.json",
+        "every route": f'curl -H "Authorization: Bearer $(cat {_short(service.token_file)})" {service.url}/openapi.json',
         "what is signed": "docs/format.md",
     }
     screen.pairs({"first, serve it again": f"{command} serve {here}"} | steps if once else steps)

@@ -12,7 +12,9 @@ from typing import Self
 
 import httpx
 
-from ledger.trust.tokens import Role, TokenStore
+from ledger.cli.folder import token_store
+from ledger.cli.target import CLI_TOKEN, SERVING
+from ledger.trust.tokens import Role
 
 HOST = "127.0.0.1"
 PORT = 8731
@@ -30,6 +32,7 @@ class Service:
 
     def __init__(self, data: Path, port: int | None = None) -> None:
         self.data = data
+        self.token_file = data / CLI_TOKEN
         self.words = data.parent / "serve.log"
         self.url = ""
         self._port = port
@@ -50,7 +53,9 @@ class Service:
                 stderr=words,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is for the demo, which then stops the ledger in order
-                env={name: value for name, value in os.environ.items() if name != "AGENT_LEDGER_DATA"},
+                env={
+                    name: value for name, value in os.environ.items() if not name.startswith("AGENT_LEDGER_")
+                },  # they are about another ledger
             )
         try:
             self._wait()
@@ -78,11 +83,11 @@ class Service:
 
     def admin_token(self) -> str:
         """The token that the first start left for this machine's command line."""
-        return (self.data / "cli.token").read_text(encoding="ascii").strip()
+        return self.token_file.read_text(encoding="ascii").strip()
 
     def agent_token(self, name: str) -> str:
         """A fresh token that may write and nothing else: an agent needs no more."""
-        store = TokenStore(self.data / "tokens.json")
+        store = token_store(self.data)
         if any(holder.name == name for holder in store.list()):
             store.revoke(name)
         return store.create(name, [Role.WRITER])
@@ -101,7 +106,7 @@ class Service:
     def _listening(self) -> str:
         """Where this very process listens, once it does."""
         try:
-            serving = json.loads((self.data / "serving.json").read_bytes())
+            serving = json.loads((self.data / SERVING).read_bytes())
         except (OSError, ValueError):
             return ""
         return (

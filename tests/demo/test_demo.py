@@ -84,6 +84,10 @@ def test_it_keeps_serving_until_it_is_told_to_end_and_its_next_steps_work(tmp_pa
         assert "what-was-read-before-acting" in questions
         assert "send_email" in rows
         assert json.loads(verified)["client"]["findings"] == []
+        curl = re.search(r"curl .+", steps)[0]
+        token = Path(re.search(r"cat (\S+)\)", curl)[1]).read_text().strip()
+        answer = httpx.get(curl.split()[-1], headers={"Authorization": f"Bearer {token}"}, trust_env=False)
+        assert "/v1/records" in answer.json()["paths"]
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
