@@ -33,7 +33,8 @@ def get(
 
 def fetch(client: LedgerClient, which: str, *, by_id: bool = False) -> dict[str, Any]:
     """The stored entry that a command's argument names: all digits are a place, anything else an id."""
-    return client.entry(int(which)) if which.isdecimal() and not by_id else client.record(which)
+    place = which.isascii() and which.isdecimal() and not by_id
+    return client.entry(int(which)) if place else client.record(which)
 
 
 def rows(stored: dict[str, Any]) -> Iterator[tuple[str, Any, str]]:

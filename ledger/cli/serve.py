@@ -66,13 +66,13 @@ def serve(
     folder = data_folder(data)
     configure_logging()
     try:
-        at = bound(host, port)  # first, so that nothing is made where nothing can be served
+        at = bound(host, port)  # what can be refused is refused before anything is made
     except OSError as error:
         raise CommandError(_cannot_listen(folder, f"{host}:{port}", error)) from None
+    telemetry = Telemetry(endpoint=otlp_endpoint)
     if not (folder / DATABASE).exists():
         Log.create(folder, origin or default_origin(), anchor=head_anchor)
         terminal.say(f"made a new log in {folder}")
-    telemetry = Telemetry(endpoint=otlp_endpoint)
     log = Log.open(
         folder,
         origin=origin,
