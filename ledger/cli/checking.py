@@ -1,5 +1,6 @@
 """How each kind of ledger is verified: against what was kept, and against what this user saw of it before."""
 
+import os
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -9,6 +10,7 @@ from ledger.cli import terminal
 from ledger.cli.exits import CommandError, Exit
 from ledger.cli.pins import Pin as Remembered
 from ledger.cli.pins import read_pin, remember
+from ledger.cli.target import HEAD_ANCHOR_VARIABLE
 from ledger.client.http import LedgerClient, ProblemError
 from ledger.client.sources import FolderSource, HttpSource, Source
 from ledger.client.verify import verify_source
@@ -129,13 +131,25 @@ def check_folder(
     report: Report = verify_folder(
         folder,
         vkey=kept.key or (seen.key if seen else None),
-        pins=kept.pins(seen),
+        pins=kept.pins(seen) + ([] if head_anchor else _writers_anchor()),
         receipts=kept.receipts,
         anchor=head_anchor,
         progress=progress,
         processes=processes,
     )
     return Checked(report.to_dict())
+
+
+def _writers_anchor() -> list[Pin]:
+    """The head anchor where this machine's settings put it: compared, but who writes the log writes it too."""
+    from ledger.log.anchor import HeadAnchor  # noqa: PLC0415
+
+    path = os.environ.get(HEAD_ANCHOR_VARIABLE)
+    try:
+        note = HeadAnchor(Path(path)).read() if path else None
+    except LedgerError:
+        note = b""  # the verification says that it cannot be read
+    return [] if note is None else [Pin(note, f"head anchor {path}", outside=False)]
 
 
 def check_server(client: LedgerClient, kept: Kept, progress: Progress) -> Checked | None:

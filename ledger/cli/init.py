@@ -3,14 +3,13 @@
 import platform
 import re
 import secrets
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ledger.cli import terminal
 from ledger.cli.folder import ensure_cli_token
-from ledger.cli.target import CLI_TOKEN, Data, Json, data_folder
+from ledger.cli.target import CLI_TOKEN, Data, HeadAnchor, Json, data_folder
 from ledger.log.log import Log
 
 Origin = Annotated[
@@ -19,14 +18,6 @@ Origin = Annotated[
         "--origin",
         envvar="AGENT_LEDGER_ORIGIN",
         help="The log's name, for ever: a host and a path (default: this machine and a number).",
-    ),
-]
-HeadAnchor = Annotated[
-    Path | None,
-    typer.Option(
-        "--head-anchor",
-        envvar="AGENT_LEDGER_HEAD_ANCHOR",
-        help="Where the newest checkpoint also stands (default: beside the folder).",
     ),
 ]
 

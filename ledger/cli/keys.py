@@ -8,8 +8,7 @@ import typer
 
 from ledger.cli import terminal
 from ledger.cli.exits import CommandError
-from ledger.cli.init import HeadAnchor
-from ledger.cli.target import Data, Json, TokenFile, Url, connect, data_folder
+from ledger.cli.target import Data, HeadAnchor, Json, TokenFile, Url, connect, data_folder
 from ledger.core.ed25519 import check_public_key
 from ledger.core.text import format_base64, parse_base64
 from ledger.log.log import Log

@@ -10,8 +10,17 @@ import typer
 from ledger.cli import terminal
 from ledger.cli.exits import CommandError
 from ledger.cli.folder import ensure_cli_token, token_store
-from ledger.cli.init import HeadAnchor, Origin, default_origin
-from ledger.cli.target import CLI_TOKEN, DEFAULT_HOST, DEFAULT_PORT, SERVING, Data, data_folder, serving_url
+from ledger.cli.init import Origin, default_origin
+from ledger.cli.target import (
+    CLI_TOKEN,
+    DEFAULT_HOST,
+    DEFAULT_PORT,
+    SERVING,
+    Data,
+    HeadAnchor,
+    data_folder,
+    serving_url,
+)
 from ledger.log.files import write_durably
 from ledger.log.log import DATABASE, Log
 

@@ -17,6 +17,7 @@ DEFAULT_PORT = 8731
 CLI_TOKEN = "cli.token"  # noqa: S105 - a file's name
 SERVING = "serving.json"
 TOKEN_VARIABLE = "AGENT_LEDGER_TOKEN"  # noqa: S105 - a variable's name
+HEAD_ANCHOR_VARIABLE = "AGENT_LEDGER_HEAD_ANCHOR"
 MAX_TOKEN_BYTES = 4_096
 
 Data = Annotated[
@@ -38,6 +39,14 @@ TokenFile = Annotated[
     typer.Option(
         "--token-file",
         help=f"A file with the token (default: ${TOKEN_VARIABLE}, then the data folder's {CLI_TOKEN}).",
+    ),
+]
+HeadAnchor = Annotated[
+    Path | None,
+    typer.Option(
+        "--head-anchor",
+        envvar=HEAD_ANCHOR_VARIABLE,
+        help="Where the newest checkpoint also stands (default: beside the folder).",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="JSON even on a terminal.")]

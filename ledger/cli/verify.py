@@ -9,7 +9,6 @@ import typer
 from ledger.cli import terminal, verdict
 from ledger.cli.checking import Checked, Kept, check_export, check_folder, check_running, check_server
 from ledger.cli.exits import CommandError, Exit
-from ledger.cli.init import HeadAnchor
 from ledger.cli.receipt import VerifierKeyOption, verifier_key
 from ledger.cli.target import Data, Json, TokenFile, Url, connect, data_folder, serving_url
 
@@ -32,6 +31,13 @@ Receipts = Annotated[
     list[Path] | None,
     typer.Option("--receipt", "-r", help="A receipt you kept elsewhere; more than one may be given."),
 ]
+HeadAnchorKept = Annotated[
+    Path | None,
+    typer.Option(
+        "--head-anchor",
+        help="A stopped log's head anchor, kept where whoever runs the log cannot write: it vouches for the log.",
+    ),
+]
 Processes = Annotated[
     int, typer.Option("--processes", min=1, max=64, help="How many processes read a data folder.")
 ]
@@ -43,7 +49,7 @@ def verify(
     checkpoint: Checkpoints = None,
     receipt: Receipts = None,
     vkey: VerifierKeyOption = None,
-    head_anchor: HeadAnchor = None,
+    head_anchor: HeadAnchorKept = None,
     processes: Processes = 1,
     no_stored: Annotated[
         bool,

@@ -2,13 +2,15 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from uuid import uuid4
 
 import duckdb
 import pytest
 
-from tests.cli.conftest import ORIGIN, Ledger, free_port, serving
+from tests.cli.conftest import ORIGIN, ROOT, Ledger, free_port, serving
 
 
 def lines(count: int) -> bytes:
@@ -90,6 +92,26 @@ def test_a_stopped_folder_is_verified_with_all_that_is_stored(copy):
     assert verify(copy, copy.data, "--processes", "2")["stored"]["root"] == report["root"]
     by_default = copy.run("verify", AGENT_LEDGER_URL="")
     assert json.loads(by_default.stdout)["stored"] == report
+
+
+def test_a_head_anchor_counts_only_where_it_is_named(copy):
+    elsewhere = copy.data.parent / "elsewhere"
+    (copy.data.parent / "data.head").rename(elsewhere)
+    settings = copy.run("verify", copy.data, AGENT_LEDGER_HEAD_ANCHOR=str(elsewhere))
+    report = json.loads(settings.stdout)["stored"]
+    assert [(a["what"], a["agrees"], a["outside"]) for a in report["anchors"]] == [
+        (f"head anchor {elsewhere}", True, False)
+    ]
+    assert report["anchored_to"] == 0
+    assert verify(copy, copy.data, "--head-anchor", elsewhere)["stored"]["anchored_to"] == 601
+
+
+def test_a_running_ledger_is_verified_without_loading_a_database():
+    program = "import sys, ledger.cli.verify\nprint([name for name in ('duckdb', 'pyarrow') if name in sys.modules])"
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert ended.stdout == "[]\n"
 
 
 def test_a_folder_in_use_is_refused_in_words(copy):
