@@ -12,6 +12,7 @@ from ledger.cli.target import Data, HeadAnchor, Json, TokenFile, Url, connect, d
 from ledger.core.ed25519 import check_public_key
 from ledger.core.text import format_base64, parse_base64
 from ledger.log.log import Log
+from ledger.records.limits import MAX_NAME_CHARACTERS
 
 keys = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 
@@ -56,6 +57,8 @@ def grant(
     head_anchor: HeadAnchor = None,
 ) -> None:
     """Accept records that this key signed, from now on."""
+    if not 1 <= len(key_id) <= MAX_NAME_CHARACTERS:
+        raise CommandError(f"a key's id is 1 to {MAX_NAME_CHARACTERS} characters: no record could name this one")
     _check_key(public_key)
     with _opened(data, head_anchor) as log:
         if log.was_granted(key_id):

@@ -80,6 +80,13 @@ def test_a_key_that_must_not_be_used_is_not_granted(made, key):
     assert json.loads(made.run("keys", "list").stdout) == []
 
 
+@pytest.mark.parametrize("key_id", ["", "k" * 129, "log"])
+def test_a_key_id_that_no_record_may_name_is_not_granted(made, key_id):
+    refused = made.run("keys", "grant", key_id, format_base64(generate().public))
+    assert (refused.returncode, refused.stderr.count(b"\n")) == (2, 1)
+    assert json.loads(made.run("keys", "list").stdout) == []
+
+
 def test_a_key_id_is_granted_once_and_an_unknown_one_not_revoked(made):
     keys = [format_base64(generate().public) for _ in range(2)]
     assert made.run("keys", "grant", "agent-7", keys[0]).returncode == 0
