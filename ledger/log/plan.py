@@ -4,7 +4,7 @@ Nothing is written here: a plan that is not carried out leaves no trace.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from ledger.core.entry import format_entry, parse_entry
@@ -137,6 +137,7 @@ class Plan:
         salts = {content.member: content.salt for content in first.contents}
         if recommit(item, salts) != first.record or not _signed_alike(item, first.signature):
             raise _conflict(item.id, planned.row.seq)
+        self._refuse_disclosing_more(item, planned.row.seq, salts.keys())
         return planned._replace(existing=True)
 
     def _same_as_stored(self, item: Prepared, seq: int) -> Appended:
@@ -151,9 +152,27 @@ class Plan:
             record = _as_committed(item, member, record, entry.members)  # what was erased cannot be compared
         if record != entry.record or not _signed_alike(item, entry.signature):
             raise _conflict(item.id, seq)
+        self._refuse_disclosing_more(
+            item, seq, known.salts.keys() | self.standing.erased.get(seq, frozenset())
+        )
         return Appended(
             item.id, seq, known.hash, entry.recorded_at, existing=True, size=self._written.head.size
         )
+
+    def _refuse_disclosing_more(self, item: Prepared, seq: int, told: Collection[str]) -> None:
+        """What the first submission kept to itself is not taken from a second one: "existing" must not sound as if it were."""
+        more = any(content.member not in told for content in item.contents)
+        if not self.standing.erased.get(seq):  # an erased person is known no more, and may be named again
+            known = (self._written.persons, self.persons)
+            more |= any(all(person.commitment not in some for some in known) for person in item.persons)
+        if more:
+            raise LedgerError(
+                Code.ID_CONFLICT,
+                f"the id {item.id} belongs to entry {seq}, which was submitted without disclosing what this discloses: it is not "
+                "taken later; a new record needs a new id",
+                path="disclosures",
+                seq=seq,
+            )
 
 
 def _as_committed(item: Prepared, member: str, record: bytes, stored: Mapping[str, object]) -> bytes:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ledger.core.ed25519 import SigningKey, generate
-from ledger.core.entry import parse_entry, record_signing_input
+from ledger.core.entry import commitment, parse_entry, record_signing_input
 from ledger.core.errors import Code, LedgerError
 from ledger.log.fsck import verify_folder
 from ledger.log.log import Log
@@ -214,3 +214,51 @@ def test_a_key_that_must_not_be_used_is_not_granted_by_whoever_asks(log: Log, te
     assert caught.value.code == Code.INVALID_PUBLIC_KEY
     assert log.status()["stopped"] is None
     grant(log, "agent-7", generate())
+
+
+def disclosing(log: Log, *members: str) -> Prepared:
+    """A sealed record that commits to a content and a person, and discloses some of them."""
+    values = {"request.text": b'"please"', "request.user": b'"alice@example.com"'}
+    salts = {"request.text": b"\x01" * 16, "request.user": b"\x02" * 16}
+    committed = {m: commitment(salts[m], values[m]).hex() for m in values}
+    told = {
+        "id": "sealed-2",
+        "type": "note",
+        "time": "2026-11-21T09:30:00Z",
+        "request": {m.removeprefix("request."): digest for m, digest in committed.items()},
+    }
+    disclosures = [{"member": m, "salt": salts[m].hex(), "value": json.loads(values[m])} for m in members]
+    return prepare(
+        json.dumps({"record": told, "disclosures": disclosures}).encode(),
+        submitter="token:test",
+        persons=log.persons,
+        origin=log.origin,
+        agent_key=log.agent_key,
+    )
+
+
+@pytest.mark.parametrize("more", [("request.text",), ("request.user",), ("request.text", "request.user")])
+@pytest.mark.parametrize("at_once", [False, True])
+def test_what_was_withheld_first_is_not_said_to_be_there_when_it_is_disclosed_later(
+    log: Log, more: tuple[str, ...], at_once: bool
+):
+    items = [disclosing(log), disclosing(log, *more)]
+    first, second = submit(log, items) if at_once else [submit(log, [item])[0] for item in items]
+    assert isinstance(first, Appended)
+    assert isinstance(second, LedgerError)
+    assert (second.code, second.members["seq"]) == (Code.ID_CONFLICT, first.seq)
+    stored = log.stored(first.seq)
+    assert (stored.contents, stored.persons) == ((), ())
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_what_was_disclosed_need_not_be_disclosed_again(log: Log, at_once: bool):
+    items = [
+        disclosing(log, "request.text", "request.user"),
+        disclosing(log, "request.user"),
+        disclosing(log),
+    ]
+    answers = submit(log, items) if at_once else [submit(log, [item])[0] for item in items]
+    assert [(answer.seq, answer.existing) for answer in answers] == [(1, False), (1, True), (1, True)]
+    assert len(log.stored(1).contents) == 1
+    assert len(log.stored(1).persons) == 1
