@@ -58,7 +58,9 @@ def grant(
 ) -> None:
     """Accept records that this key signed, from now on."""
     if not 1 <= len(key_id) <= MAX_NAME_CHARACTERS:
-        raise CommandError(f"a key's id is 1 to {MAX_NAME_CHARACTERS} characters: no record could name this one")
+        raise CommandError(
+            f"a key's id is 1 to {MAX_NAME_CHARACTERS} characters: no record could name this one"
+        )
     _check_key(public_key)
     with _opened(data, head_anchor) as log:
         if log.was_granted(key_id):
