@@ -122,15 +122,31 @@ named AS (  -- the calls that a decision's output names, whatever the shape of i
     FROM records
     WHERE decision_output IS NOT NULL
 ),
+-- Of all that one rule could take, one is best whoever asks: it is chosen before the join, or many alike would be joined with many alike.
+named_best AS (
+    SELECT submitter, facet, call_id, scope, arg_min({'seq': seq, 'time': "time"}, (-epoch_us("time"), seq)) AS best
+    FROM (
+        SELECT named.submitter, named.call_id, offer.facet, offer.seq, offer."time",
+            unnest(['t:' || named.trace_id, 'c:' || named.conversation_id]) AS scope
+        FROM named JOIN offer ON offer.seq = named.seq
+    )
+    WHERE scope IS NOT NULL
+    GROUP BY submitter, facet, call_id, scope
+),
+span_best AS (
+    SELECT submitter, facet, trace_id, span_id, arg_min({'seq': seq, 'time': "time"}, (-epoch_us("time"), seq)) AS best
+    FROM offer
+    WHERE trace_id IS NOT NULL AND span_id IS NOT NULL
+    GROUP BY submitter, facet, trace_id, span_id
+),
 found AS (
-    SELECT need.action, need.facet, offer.seq, offer."time", 1 AS priority, 'named_by_decision' AS rule
-    FROM need JOIN named ON named.submitter = need.submitter AND named.call_id = need.call_id
-        AND (named.trace_id = need.trace_id OR named.conversation_id = need.conversation_id)
-    JOIN offer ON offer.seq = named.seq AND offer.facet = need.facet
+    SELECT need.action, need.facet, best.seq, best."time", 1 AS priority, 'named_by_decision' AS rule
+    FROM (SELECT *, unnest(['t:' || trace_id, 'c:' || conversation_id]) AS scope FROM need) need
+    JOIN named_best USING (submitter, facet, call_id, scope)
     UNION ALL
-    SELECT need.action, need.facet, offer.seq, offer."time", 2, 'spans'
-    FROM need JOIN offer ON offer.submitter = need.submitter AND offer.facet = need.facet
-        AND offer.trace_id = need.trace_id AND offer.span_id = need.parent_span_id
+    SELECT need.action, need.facet, best.seq, best."time", 2, 'spans'
+    FROM need JOIN span_best ON span_best.submitter = need.submitter AND span_best.facet = need.facet
+        AND span_best.trace_id = need.trace_id AND span_best.span_id = need.parent_span_id
     UNION ALL
     SELECT need.action, need.facet, offer.seq, offer."time", 3, 'spans'
     FROM need ASOF JOIN offer ON offer.submitter = need.submitter AND offer.facet = need.facet
