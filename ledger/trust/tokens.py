@@ -42,7 +42,6 @@ class Operation(StrEnum):
     READ = "read"  # entries and contents, tiles, tail, export
     QUERY = "query"  # SQL and named queries
     VERIFY = "verify"  # run a verification on the server
-    ADMIN = "admin"  # tokens and agent keys
 
 
 class Role(StrEnum):
