@@ -22,6 +22,8 @@ FORMAT_VERSION = 1
 GENESIS_PREV = bytes(HASH_BYTES)
 MAX_ENTRY_BYTES = 65_535
 SALT_BYTES = 16
+OWN_SUBMITTER = "log"
+OWN_PREFIX = "log."  # of the types, and of the names in `ext`, that are the log's own
 
 _GENESIS_HEX = GENESIS_PREV.hex()
 _MEMBERS = frozenset({"prev", "record", "recorded_at", "seq", "submitter", "v"})

@@ -14,11 +14,8 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
 from ledger.core.canonical import JsonValue
-from ledger.core.entry import MAX_ENTRY_BYTES, Entry, parse_time
+from ledger.core.entry import MAX_ENTRY_BYTES, OWN_PREFIX, OWN_SUBMITTER, Entry, parse_time
 from ledger.core.errors import LedgerError
-
-OWN_SUBMITTER = "log"
-OWN_PREFIX = "log."
 
 MET_BEFORE = 16  # compiling costs a millisecond, as much as reading a hundred entries without
 MAX_TRIED = 4  # shapes with equally many quotes

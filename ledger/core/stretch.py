@@ -12,12 +12,12 @@ from ledger.core.canonical import JsonValue
 from ledger.core.chain import Stored, claimed_prev, leaf_hashes
 from ledger.core.checkpoint import Checkpoint, open_checkpoint
 from ledger.core.ed25519 import verify
-from ledger.core.entry import Entry, parse_entry, record_signing_input
+from ledger.core.entry import OWN_PREFIX, OWN_SUBMITTER, Entry, parse_entry, record_signing_input
 from ledger.core.errors import LedgerError
 from ledger.core.merkle import Frontier
 from ledger.core.note import VerifierKey
 from ledger.core.report import Finding, Findings, Kind
-from ledger.core.shape import OWN_PREFIX, OWN_SUBMITTER, Seen, Shapes
+from ledger.core.shape import Seen, Shapes
 from ledger.core.text import parse_base64
 
 STRETCH_ENTRIES = 2048

@@ -10,9 +10,9 @@ from hashlib import sha256
 from typing import NamedTuple, TypeAlias
 
 from ledger.core.canonical import JsonValue
-from ledger.core.entry import SALT_BYTES
+from ledger.core.entry import OWN_SUBMITTER, SALT_BYTES
 from ledger.core.report import Findings, Kind
-from ledger.core.shape import OWN_SUBMITTER, Seen, Shapes
+from ledger.core.shape import Seen, Shapes
 from ledger.core.stretch import Own
 from ledger.records.members import CONTENTS, PERSONS
 

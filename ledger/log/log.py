@@ -16,7 +16,6 @@ from ledger.log.anchor import HeadAnchor, default_anchor
 from ledger.log.files import close_to_others, sync_folder
 from ledger.log.keys import create_key, load_key
 from ledger.log.lock import DataLock
-from ledger.log.own import own_submission
 from ledger.log.persons import Persons
 from ledger.log.plan import Appended
 from ledger.log.recover import recover, refuse_other_anchor
@@ -25,6 +24,7 @@ from ledger.log.sequencer import QUEUE_BYTES, Answer, Observer, Sequencer
 from ledger.log.store import Store
 from ledger.log.tree import Tree
 from ledger.log.written import Written
+from ledger.records.prepare import own_record
 from ledger.records.prepared import Prepared
 
 DATABASE = "log.duckdb"
@@ -147,7 +147,7 @@ class Log:
         Raises:
             LedgerError: why it was not.
         """
-        return _wait(self._sequencer, own_submission(record_type, ext))
+        return _wait(self._sequencer, own_record(record_type, ext))
 
     def agent_key(self, key_id: str) -> bytes | None:
         """The raw Ed25519 public key in force under this id, None where there is none."""
@@ -285,7 +285,7 @@ def _write_genesis(data: Path, signer: NoteSigner, anchor: HeadAnchor) -> None:
     sequencer = Sequencer(store=store, written=written, signer=signer, anchor=anchor, prev=GENESIS_PREV)
     ext = {"log.origin": signer.key.name, "log.format": FORMAT_VERSION, "log.vkey": format_vkey(signer.key)}
     try:
-        _wait(sequencer, own_submission("log.created", ext))
+        _wait(sequencer, own_record("log.created", ext))
     finally:
         sequencer.close()
         store.close()

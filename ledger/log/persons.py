@@ -4,18 +4,15 @@ import os
 import threading
 from collections.abc import Iterable
 
-from ledger.core.entry import commitment
+from ledger.core.entry import OWN_SUBMITTER, SALT_BYTES, commitment
 from ledger.records.prepared import Person
-
-SALT_BYTES = 16
-OWN_SOURCE = "log"
 
 
 class Persons:
     """The persons whose salts the log made. A new one becomes durable with the first entry that names it."""
 
     def __init__(self, known: Iterable[Person]) -> None:
-        self._by_value = {person.value: person for person in known if person.source == OWN_SOURCE}
+        self._by_value = {person.value: person for person in known if person.source == OWN_SUBMITTER}
         self._making = threading.Lock()
 
     def person(self, value: bytes) -> Person:
@@ -25,5 +22,5 @@ class Persons:
             return known
         with self._making:
             salt = os.urandom(SALT_BYTES)
-            made = Person(commitment(salt, value).hex(), salt, value, OWN_SOURCE)
+            made = Person(commitment(salt, value).hex(), salt, value, OWN_SUBMITTER)
             return self._by_value.setdefault(value, made)

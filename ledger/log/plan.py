@@ -7,15 +7,14 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from ledger.core.entry import format_entry, parse_entry
+from ledger.core.entry import OWN_SUBMITTER, format_entry, parse_entry
 from ledger.core.errors import Code, LedgerError
 from ledger.core.merkle import leaf_hash
-from ledger.log.own import OWN_SUBMITTER, own_submission
 from ledger.log.schema import Known, Row
 from ledger.log.store import Store
 from ledger.log.written import Written
 from ledger.records.commit import commitment_hex
-from ledger.records.prepare import recommit
+from ledger.records.prepare import own_record, recommit
 from ledger.records.prepared import Person, Prepared
 
 WITHHELD_PER_ENTRY = 500
@@ -84,7 +83,7 @@ class Plan:
         """Add the log's own entry about what nobody gave it, so that its absence is never mistaken for a deletion."""
         for low in range(0, len(self._withheld), WITHHELD_PER_ENTRY):
             pairs = [[seq, member] for seq, member in self._withheld[low : low + WITHHELD_PER_ENTRY]]
-            self._append(own_submission("log.content_withheld", {"log.withheld": pairs}))
+            self._append(own_record("log.content_withheld", {"log.withheld": pairs}))
 
     def _read_known(self, items: Sequence[Prepared]) -> None:
         """Read at once what is stored under the ids of `items`: one by one it would be a search of the table for each."""

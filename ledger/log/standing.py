@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from ledger.core.ed25519 import check_public_key
+from ledger.core.entry import OWN_SUBMITTER
 from ledger.core.errors import Code, LedgerError
 from ledger.core.text import parse_base64
-from ledger.log.own import OWN_SUBMITTER
 
 GRANTED: Final = "log.access_granted"
 REVOKED: Final = "log.access_revoked"

@@ -13,10 +13,9 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from ledger.core.entry import parse_entry
+from ledger.core.entry import OWN_SUBMITTER, parse_entry
 from ledger.core.errors import Code, LedgerError
 from ledger.log.files import sync_folder
-from ledger.log.own import OWN_SUBMITTER
 from ledger.log.schema import PERSON_SCHEMA, ROW_SCHEMA, Known, Row, StoredEntry
 from ledger.records.members import PERSONS
 from ledger.records.prepared import Disclosed, Person

@@ -2,20 +2,17 @@
 
 import re
 from datetime import datetime
-from typing import Final
 
 import msgspec
 from msgspec import UNSET, Raw
 
 from ledger.core import canonical
 from ledger.core.canonical import JsonValue
-from ledger.core.entry import MAX_ENTRY_BYTES
+from ledger.core.entry import MAX_ENTRY_BYTES, OWN_PREFIX
 from ledger.core.errors import Code, FormatError, LedgerError
 from ledger.records.limits import EXT_DEPTH, MAX_EXT_BYTES, MAX_EXT_MEMBERS, MAX_NAME_CHARACTERS
 from ledger.records.model import FACETS, TYPES, Record
 from ledger.records.strict import refusal
-
-OWN_PREFIX: Final = "log."
 
 _TYPE = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)+")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z", re.ASCII)

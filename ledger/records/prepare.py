@@ -7,12 +7,12 @@ commitments made and signed by the agent, which discloses what it wants to.
 import os
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from msgspec import UNSET
 
 from ledger.core import canonical
-from ledger.core.entry import format_time
+from ledger.core.entry import OWN_SUBMITTER, format_time
 from ledger.core.errors import Code, FormatError, LedgerError
 from ledger.records.check import check_record, decode_record
 from ledger.records.commit import commit_contents, commit_persons, commitment_hex, encode_record
@@ -21,8 +21,6 @@ from ledger.records.prepared import PersonSalts, Prepared
 from ledger.records.sealed import prepare_sealed
 from ledger.records.secrets import refuse_secrets
 from ledger.records.strict import strict
-
-OWN_SUBMITTER: Final = "log"
 
 
 def prepare(

@@ -13,10 +13,9 @@ from ledger.core.entry import commitment, parse_entry, record_signing_input
 from ledger.core.errors import Code, LedgerError
 from ledger.log.fsck import verify_folder
 from ledger.log.log import Log
-from ledger.log.own import own_submission
 from ledger.log.plan import Appended
 from ledger.log.standing import Standing
-from ledger.records.prepare import prepare
+from ledger.records.prepare import own_record, prepare
 from ledger.records.prepared import Prepared
 from tests.log.conftest import ORIGIN, post, prepared, record, submit
 
@@ -76,7 +75,7 @@ def test_a_record_behind_the_revocation_of_its_key_is_refused_also_in_the_same_c
     log, key = Log.open(data), generate()
     grant(log, "agent-7", key)
     signed = sealed(log, key)
-    revocation = own_submission("log.access_revoked", {"log.key_id": "agent-7"})
+    revocation = own_record("log.access_revoked", {"log.key_id": "agent-7"})
     [revoked], [late] = together(log, [revocation], [signed])
     log.close()
     assert isinstance(revoked, Appended)
@@ -116,7 +115,7 @@ def test_an_agent_key_id_is_given_once(data: Path, revoked: bool, restarted: boo
 def test_an_agent_key_id_is_given_once_within_one_commit(log: Log):
     def granting() -> Prepared:
         public = base64.b64encode(generate().public).decode()
-        return own_submission("log.access_granted", {"log.key_id": "agent-7", "log.public_key": public})
+        return own_record("log.access_granted", {"log.key_id": "agent-7", "log.public_key": public})
 
     [first], [second] = together(log, [granting()], [granting()])
     assert isinstance(first, Appended)
@@ -126,7 +125,7 @@ def test_an_agent_key_id_is_given_once_within_one_commit(log: Log):
 
 def test_a_grant_that_was_rolled_back_is_none(log: Log):
     public = base64.b64encode(generate().public).decode()
-    granting = own_submission("log.access_granted", {"log.key_id": "agent-7", "log.public_key": public})
+    granting = own_record("log.access_granted", {"log.key_id": "agent-7", "log.public_key": public})
     post(log, record(1))
     refused = submit(log, [granting, prepared(log, record(1, type="note"))], atomic=True)
     assert all(isinstance(outcome, LedgerError) for outcome in refused)
