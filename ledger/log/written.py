@@ -1,5 +1,6 @@
 """What the log knows of itself without asking the disk: replaced or grown only after a durable commit."""
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -32,10 +33,10 @@ class Written:
         written.ids.update(store.ids())
         written.persons.update(store.introduced())
         for entry in store.own_entries(TYPES):
-            try:
-                written.standing = written.standing.after(parse_entry(entry).members)
-            except LedgerError:
-                continue  # a second grant of an id, by an earlier release: the first one holds, and verification tells
+            record = parse_entry(entry).members
+            # A second grant of an id, by an earlier release: the first one holds, and verification tells.
+            with contextlib.suppress(LedgerError):
+                written.standing = written.standing.after(record)
         return written
 
     def accept(

@@ -261,3 +261,16 @@ def test_what_was_disclosed_need_not_be_disclosed_again(log: Log, at_once: bool)
     assert [(answer.seq, answer.existing) for answer in answers] == [(1, False), (1, True), (1, True)]
     assert len(log.stored(1).contents) == 1
     assert len(log.stored(1).persons) == 1
+
+
+def test_a_start_does_not_pass_over_an_own_entry_that_cannot_be_read(data: Path):  # threat 18
+    log = Log.open(data)
+    grant(log, "agent-7", generate())
+    log.append_own("log.access_revoked", {"log.key_id": "agent-7"})
+    post(log, record(1))
+    log._store._writer.execute(
+        "UPDATE entries SET entry = replace(entry, '\"seq\":2', '\"seq\": 2') WHERE seq = 2"
+    )
+    log.close()
+    with pytest.raises(LedgerError):
+        Log.open(data)
