@@ -36,7 +36,8 @@ _ENTRIES = pa.schema(
         ("contents", pa.list_(CHECKED_CONTENT)),
     ]
 )
-_NAMES_ACTIONS = re.compile(r"\bactions\b", re.IGNORECASE)
+# `query` and `query_table` take a name that is put together only when the query runs.
+_NAMES_ACTIONS = re.compile(r"actions|query", re.IGNORECASE)
 
 
 class Query(NamedTuple):

@@ -337,3 +337,18 @@ def test_many_records_that_are_all_alike_are_joined_in_no_time(case: Case):
     answer = case.desk.run("SELECT count(*), count(decision_provider) FROM actions")
     assert json.loads(answer.body)["rows"] == [[6_000, 6_000]]
     assert answer.seconds < 2
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT count(*) FROM actions",
+        "SELECT count(*) FROM query_table('act' || 'ions')",
+        "SELECT * FROM query('SELECT count(*) FROM act' || 'ions')",
+        'SELECT count(*) FROM "ACTIONS"',
+    ],
+)
+def test_actions_are_as_new_as_the_answer_says_however_they_are_named(case: Case, sql: str):
+    for count in (1, 2):
+        case.post("action", tool={"name": "send"})
+        assert case.desk.ask(sql) == [[count]]
