@@ -14,8 +14,6 @@ from concurrent.futures import ProcessPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 
-import pyarrow as pa
-
 from benchmarks.records import texts
 from benchmarks.running import ratio
 from ledger.core.chain import Stored
@@ -23,6 +21,7 @@ from ledger.core.note import parse_vkey
 from ledger.core.report import Level
 from ledger.core.stretch import STRETCH_ENTRIES, check_stretch
 from ledger.core.verify import Verifier
+from ledger.log.contents import parse_contents
 from ledger.log.fsck import verify_folder
 from ledger.log.log import Log
 from ledger.records.prepare import prepare
@@ -61,7 +60,9 @@ def _read(folder: Path) -> tuple[list[Stored], list[bytes]]:
     log = Log.open(folder)
     rows, contents = [], []
     for batch in log.rows(0, log.head().size):
-        contents.extend(batch.column("contents").flatten().field("value").cast(pa.binary()).to_pylist())
+        contents.extend(
+            c.value for text in batch.column("contents").to_pylist() for c in parse_contents(text)
+        )
         rows.extend(batch.drop_columns(["contents"]).to_pylist())
     log.close()
     found = []

@@ -7,7 +7,7 @@ CREATE TABLE entries (
     hash       BLOB NOT NULL,       -- SHA-256(0x00 || entry), 32 bytes
     id         VARCHAR NOT NULL,    -- the record's id, the idempotency key
     entry      VARCHAR NOT NULL,    -- canonical JSON, exactly the bytes that were hashed
-    contents   STRUCT("member" VARCHAR, salt BLOB, "value" VARCHAR)[] NOT NULL,   -- what the commitments commit to; erasable
+    contents   VARCHAR NOT NULL,    -- what the commitments commit to: [["<member>","<salt, 32 hex>",<content>],…]; erasable
     checkpoint VARCHAR              -- signed note over the tree up to this row; on the last row of each group commit
 );
 

@@ -11,6 +11,9 @@ from ledger.core.entry import GENESIS_PREV, commitment
 from ledger.core.errors import Code, LedgerError
 from ledger.core.merkle import Frontier
 from ledger.core.note import parse_vkey
+from ledger.log.contents import parse_contents
+from ledger.records.commit import commitment_hex
+from ledger.records.prepared import Disclosed
 
 CHECKED_CONTENT = pa.struct([("member", pa.string()), ("value", pa.string())])
 _PREV_START = len('{"prev":"')
@@ -48,7 +51,7 @@ class Evidence:
         entries = batch.column("entry").cast(pa.binary()).to_pylist()
         hashes = batch.column("hash").to_pylist()
         self._check_chain(batch.column("seq").to_pylist(), entries, hashes)
-        contents = _checked_contents(self.size, entries, batch.column("contents"))
+        contents = _checked_contents(self.size, entries, batch.column("contents").to_pylist())
         self._frontier.extend(hashes)
         columns = [batch.column("seq"), batch.column("hash"), batch.column("entry"), contents]
         return pa.Table.from_arrays(columns, names=["seq", "hash", "entry", "contents"])
@@ -109,26 +112,25 @@ def altered(detail: str) -> LedgerError:
     )
 
 
-def _checked_contents(start: int, entries: list[bytes], contents: pa.ListArray) -> pa.ListArray:
+def _checked_contents(start: int, entries: list[bytes], texts: list[str]) -> pa.ListArray:
     """The contents without their salts, each compared with the commitment in its entry."""
-    flat = contents.flatten()
-    members = flat.field("member").to_pylist()
-    salts = flat.field("salt").to_pylist()
-    values = flat.field("value").cast(pa.binary()).to_pylist()
-    first = contents.offsets[0].as_py() if len(contents.offsets) else 0
-    offsets = [offset - first for offset in contents.offsets.to_pylist()]
-    for row, entry in enumerate(entries):
-        low, high = offsets[row], offsets[row + 1]
-        record = json.loads(entry)["record"] if low < high else {}
-        for at in range(low, high):
-            if _member(record, members[at]) != commitment(salts[at], values[at]).hex():
-                raise altered(
-                    f"the {members[at]} kept for entry {start + row} is not what its entry commits to"
-                )
-    checked = pa.StructArray.from_arrays(
-        [flat.field("member"), flat.field("value")], fields=list(CHECKED_CONTENT)
-    )
-    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), checked)
+    offsets = [0]
+    checked: list[Disclosed] = []
+    for seq, (entry, text) in enumerate(zip(entries, texts, strict=True), start=start):
+        try:
+            contents = parse_contents(text)
+        except ValueError:
+            raise altered(f"the contents kept for entry {seq} are none that the ledger wrote") from None
+        record = json.loads(entry)["record"] if contents else {}
+        for content in contents:
+            if _member(record, content.member) != commitment_hex(content.salt, content.value):
+                raise altered(f"the {content.member} kept for entry {seq} is not what its entry commits to")
+        checked += contents
+        offsets.append(len(checked))
+    members = pa.array([content.member for content in checked], pa.string())
+    values = pa.array([content.value for content in checked], pa.binary()).cast(pa.string())
+    structs = pa.StructArray.from_arrays([members, values], fields=list(CHECKED_CONTENT))
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), structs)
 
 
 def _member(record: dict[str, Any], path: str) -> Any:

@@ -20,9 +20,12 @@ from ledger.core.note import parse_note
 from ledger.core.report import Findings, Kind
 from ledger.core.stretch import STRETCH_ENTRIES
 from ledger.log.beside import Rows, StoredPerson
+from ledger.log.contents import parse_contents
 from ledger.log.schema import PERSON_SCHEMA, ROW_SCHEMA
+from ledger.records.prepared import Disclosed
 
 CANDIDATES = 100
+_UNREADABLE = Disclosed("(unreadable)", b"", b"")
 _CONFIG: dict[str, str | int | float | list[str]] = {
     "threads": 1,
     "autoinstall_known_extensions": False,
@@ -242,11 +245,17 @@ def _bytes(column: pa.ChunkedArray) -> list[bytes]:
 
 
 def _contents(column: pa.ChunkedArray) -> tuple[list[int], list[Any], list[Any], list[Any]]:
-    """Where the contents of each row end, and the contents. By column, because Arrow makes a dict of each struct."""
-    array = column.combine_chunks()
-    flat = array.values
-    values = flat.field("value").cast(pa.binary()).to_pylist()
-    return array.offsets.to_pylist(), flat.field("member").to_pylist(), flat.field("salt").to_pylist(), values
+    """Where the contents of each row end, and the contents. A text that the ledger never wrote is a content that nothing commits to."""
+    ends: list[int] = [0]
+    contents: list[Disclosed] = []
+    for text in column.to_pylist():
+        try:
+            contents += parse_contents(text)
+        except (ValueError, AttributeError):  # AttributeError: somebody dropped NOT NULL
+            contents.append(_UNREADABLE)
+        ends.append(len(contents))
+    members, salts, values = zip(*contents, strict=True) if contents else ((), (), ())
+    return ends, list(members), list(salts), list(values)
 
 
 def refuse_running(data: Path) -> None:

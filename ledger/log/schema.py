@@ -7,15 +7,13 @@ import pyarrow as pa
 
 from ledger.records.prepared import Disclosed, Person
 
-CONTENT_TYPE = pa.struct([("member", pa.string()), ("salt", pa.binary()), ("value", pa.string())])
-
 ROW_SCHEMA = pa.schema(
     [
         ("seq", pa.uint64()),
         ("hash", pa.binary()),
         ("id", pa.string()),
         ("entry", pa.string()),
-        ("contents", pa.list_(CONTENT_TYPE)),
+        ("contents", pa.string()),  # see ledger.log.contents
         ("checkpoint", pa.string()),
     ]
 )

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from ledger.core.entry import OWN_SUBMITTER, parse_entry
 from ledger.core.errors import Code, LedgerError
+from ledger.log.contents import NO_CONTENTS, format_contents, parse_contents
 from ledger.log.files import sync_folder
 from ledger.log.schema import PERSON_SCHEMA, ROW_SCHEMA, Known, Row, StoredEntry
 from ledger.records.members import PERSONS
@@ -174,7 +175,7 @@ class Store:
         if not rows:
             return None
         _, leaf_hash, record_id, entry, contents, checkpoint = rows[0]
-        disclosed = tuple(Disclosed(c["member"], c["salt"], c["value"].encode()) for c in contents)
+        disclosed = tuple(_parsed(seq, contents))
         named = _named(entry)
         people = [
             row
@@ -194,13 +195,13 @@ class Store:
         """Entries and the salts stored with them, by seq; what is not there is not in it."""
         places = ", ".join(str(int(seq)) for seq in seqs)  # as constants they let DuckDB skip row groups
         rows = self._read(
-            'SELECT seq, hash, entry, [c."member" for c in contents], [c.salt for c in contents] FROM entries'
+            "SELECT seq, hash, entry, contents FROM entries"
             f" WHERE seq >= ? AND seq <= ? AND seq IN ({places})",
             [min(seqs), max(seqs)],
         )
         return {
-            seq: Known(leaf_hash, entry.encode(), dict(zip(members, salts, strict=True)))
-            for seq, leaf_hash, entry, members, salts in rows
+            seq: Known(leaf_hash, entry.encode(), {c.member: c.salt for c in _parsed(seq, contents)})
+            for seq, leaf_hash, entry, contents in rows
         }
 
     def own_entries(self, types: Sequence[str]) -> list[bytes]:
@@ -226,8 +227,8 @@ class Store:
         ]
 
     def rows(self, start: int, end: int, *, contents: bool = True) -> Iterator[pa.RecordBatch]:
-        """Rows [start, end) in order, as Arrow batches of `ROW_SCHEMA`; without contents their lists are empty."""
-        columns = _COLUMNS if contents else _COLUMNS.replace('"contents"', "contents[1:0] AS contents")
+        """Rows [start, end) in order, as Arrow batches of `ROW_SCHEMA`; without contents their texts hold none."""
+        columns = _COLUMNS if contents else _COLUMNS.replace('"contents"', f"'{NO_CONTENTS}' AS contents")
         for first in range(start, end, READ_BATCH_ROWS):
             for low, high in self._pieces(first, min(end, first + READ_BATCH_ROWS), contents=contents):
                 table = self._arrow(
@@ -238,10 +239,7 @@ class Store:
     def _pieces(self, low: int, high: int, *, contents: bool) -> Iterator[tuple[int, int]]:
         """The range, halved until its contents fit: one entry may have megabytes of them, and two thousand more than there is memory."""
         if contents and high - low > 1:
-            sql = (
-                "SELECT coalesce(sum(strlen(text)), 0) FROM"
-                ' (SELECT unnest(contents)."value" AS text FROM entries WHERE seq >= ? AND seq < ?)'
-            )
+            sql = "SELECT coalesce(sum(strlen(contents)), 0) FROM entries WHERE seq >= ? AND seq < ?"
             [(size,)] = self._read(sql, [low, high])
             if size > READ_BATCH_BYTES:
                 middle = (low + high) // 2
@@ -284,6 +282,16 @@ def _named(entry: str) -> list[str]:
     return [facet[name] for facet, name in facets if isinstance(facet, dict) and name in facet]
 
 
+def _parsed(seq: int, contents: str) -> list[Disclosed]:
+    try:
+        return parse_contents(contents)
+    except ValueError as error:
+        raise LedgerError(
+            Code.STORAGE_FAILED,
+            f"the contents of entry {seq} were altered ({error}); run `agent-ledger verify`",
+        ) from None
+
+
 def _rows_table(rows: Sequence[Row], checkpoint: bytes) -> pa.Table:
     notes: list[str | None] = [None] * len(rows)
     notes[-1] = checkpoint.decode()
@@ -293,28 +301,10 @@ def _rows_table(rows: Sequence[Row], checkpoint: bytes) -> pa.Table:
         pa.array(hashes, pa.binary()),
         pa.array(ids, pa.string()),
         pa.array(entries, pa.binary()).cast(pa.string()),  # UTF-8 is checked here once more
-        _contents_array(contents),
+        pa.array(map(format_contents, contents), pa.binary()).cast(pa.string()),
         pa.array(notes, pa.string()),
     ]
     return pa.Table.from_arrays(columns, schema=ROW_SCHEMA)
-
-
-def _contents_array(contents: Sequence[tuple[Disclosed, ...]]) -> pa.Array:
-    offsets = [0]
-    flat: list[Disclosed] = []
-    for disclosed in contents:
-        flat.extend(disclosed)
-        offsets.append(len(flat))
-    members, salts, values = zip(*flat, strict=True) if flat else ((), (), ())
-    structs = pa.StructArray.from_arrays(
-        [
-            pa.array(members, pa.string()),
-            pa.array(salts, pa.binary()),
-            pa.array(values, pa.binary()).cast(pa.string()),
-        ],
-        fields=list(ROW_SCHEMA.field("contents").type.value_type),
-    )
-    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), structs)
 
 
 def _persons_table(persons: Sequence[tuple[int, Person]]) -> pa.Table:

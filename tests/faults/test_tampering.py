@@ -1,5 +1,6 @@
 """Each row of docs/tampering.md, done by hand on what is stored with the service stopped, and found."""
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -15,9 +16,11 @@ from ledger.core.merkle import leaf_hash
 from ledger.core.note import format_vkey
 from ledger.log import sequencer
 from ledger.log.anchor import HeadAnchor
+from ledger.log.contents import format_contents, parse_contents
 from ledger.log.fsck import verify_folder
 from ledger.log.log import Log
 from ledger.log.schema import Row
+from ledger.records.prepared import Disclosed
 from ledger.records.resources import schema_text
 from tests.faults.evidence import DATABASE, GROUP, ORIGIN, Evidence, altered, execute, found, store
 from tests.log.conftest import post, record
@@ -94,21 +97,21 @@ def test_a_byte_of_the_database_file(evidence: Evidence, data: Path):
 # ---- columns
 
 
+MEMBERS = ("member", "salt", "value")
+
+
 def columns() -> list[tuple[str, str, str | None]]:
-    """Every column of every table, and every member of a nested one, as the database itself lists them."""
+    """Every column of every table as the database itself lists them, and each member of what stands in `contents`."""
     connection = duckdb.connect()
     connection.execute(schema_text("tables.sql"))
     rows = connection.execute(
-        "SELECT table_name, column_name, data_type FROM information_schema.columns ORDER BY table_name, ordinal_position"
+        "SELECT table_name, column_name FROM information_schema.columns ORDER BY table_name, ordinal_position"
     ).fetchall()
-    found_columns: list[tuple[str, str, str | None]] = []
-    for table, column, kind in rows:
-        if kind.startswith("STRUCT"):
-            members = re.findall(r'[(,]\s*"?(\w+)"? \w+', kind)
-            found_columns += [(table, column, member) for member in members]
-        else:
-            found_columns.append((table, column, None))
-    return found_columns
+    return [
+        (table, column, member)
+        for table, column in rows
+        for member in (MEMBERS if column == "contents" else (None,))
+    ]
 
 
 COLUMNS = columns()
@@ -116,13 +119,12 @@ COLUMNS = columns()
 
 def test_every_column_is_known_here():
     assert len(COLUMNS) == 13
-    assert ("entries", "contents", "salt") in COLUMNS
 
 
 def rows_with(data: Path, table: str, column: str) -> list[tuple[str, int, Any]]:
-    """How to find each row that has a value in a column, its seq, and the value. An UPDATE of a list moves a row to a new rowid."""
+    """How to find each row that has a value in a column, its seq, and the value. An UPDATE of a text may move a row to a new rowid."""
     connection = duckdb.connect(str(data / DATABASE), read_only=True)
-    full = f'"{column}" IS NOT NULL' + (f' AND len("{column}") > 0' if column == "contents" else "")
+    full = f'"{column}" IS NOT NULL' + (" AND contents <> '[]'" if column == "contents" else "")
     rows = connection.execute(
         f'SELECT rowid, seq, "{column}" FROM {table} WHERE {full} ORDER BY seq'
     ).fetchall()
@@ -134,7 +136,15 @@ def rows_with(data: Path, table: str, column: str) -> list[tuple[str, int, Any]]
 def mutated(value: Any, member: str | None) -> Any:
     if member is None:
         return altered(value)
-    return [{**value[0], member: altered(value[0][member])}, *value[1:]]
+    first, *rest = parse_contents(value)
+    changed = altered(getattr(first, member))
+    if member == "value":
+        changed = json.dumps(changed.decode(errors="replace")).encode()  # some other JSON
+    return as_text([first._replace(**{member: changed}), *rest])
+
+
+def as_text(contents: list[Disclosed]) -> str:
+    return format_contents(contents).decode()
 
 
 @pytest.mark.parametrize(("table", "column", "member"), COLUMNS)
@@ -190,22 +200,47 @@ def test_a_table_or_column_that_is_gone(evidence: Evidence, data: Path, statemen
 
 
 def test_a_content_replaced_by_another(evidence: Evidence, data: Path):
-    where, seq, contents = rows_with(data, "entries", "contents")[5]
-    other = rows_with(data, "entries", "contents")[6][2]
-    store(data, "entries", "contents", where, [other[0], *contents[1:]])
+    where, seq, text = rows_with(data, "entries", "contents")[5]
+    other = parse_contents(rows_with(data, "entries", "contents")[6][2])
+    store(data, "entries", "contents", where, as_text([other[0], *parse_contents(text)[1:]]))
     assert found(evidence.verify(data)) == [("altered", seq)]
 
 
 def test_a_content_deleted(evidence: Evidence, data: Path):
-    execute(data, "UPDATE entries SET contents = contents[2:] WHERE seq = 9")
+    contents = parse_contents(contents_of(data, 9))
+    store(data, "entries", "contents", "seq = 9", as_text(contents[1:]))
     report = evidence.verify(data)
     assert found(report) == [("missing", 9)]
     assert "the log does not say why" in report.findings[0].detail
 
 
 def test_a_content_added(evidence: Evidence, data: Path):
-    execute(data, "UPDATE entries SET contents = list_concat(contents, contents[1:1]) WHERE seq = 9")
+    contents = parse_contents(contents_of(data, 9))
+    store(data, "entries", "contents", "seq = 9", as_text([*contents, contents[0]]))
     assert found(evidence.verify(data)) == [("altered", 9)]
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        lambda text: text.replace(",", ", ", 1),
+        lambda text: text.replace("[", "[ ", 1),
+        lambda text: text.replace("t", "\\u0074", 1),
+        lambda text: text[:-1],
+        lambda _: "",
+        lambda _: "null",
+        lambda text: text.replace('"', "'"),
+    ],
+)
+def test_contents_spelled_as_the_ledger_never_writes_them(evidence: Evidence, data: Path, spelling: Any):
+    store(data, "entries", "contents", "seq = 9", spelling(contents_of(data, 9)))
+    report = evidence.verify(data)
+    assert found(report)[0] == ("altered", 9)
+    assert report.good_up_to == 9
+
+
+def contents_of(data: Path, seq: int) -> str:
+    return str(next(value for _, at, value in rows_with(data, "entries", "contents") if at == seq))
 
 
 def test_a_person_deleted(evidence: Evidence, data: Path):

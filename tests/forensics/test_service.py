@@ -204,11 +204,11 @@ ALTERATIONS = {
         " WHERE seq = 2"
     ),
     "a hash": "UPDATE entries SET hash = unhex(repeat('ab', 32)) WHERE seq = 2",
-    "a content": "UPDATE entries SET contents = list_transform(contents, lambda c: struct_update(c, value := '\"other\"')) WHERE seq = 2",
+    "a content": "UPDATE entries SET contents = replace(contents, '{\"n\": 1}', '{\"n\": 2}') WHERE seq = 2",
     "a content's member": (
-        "UPDATE entries SET contents = list_transform(contents, lambda c: struct_update(c, member := 'outcome.result')) WHERE seq = 2"
+        "UPDATE entries SET contents = replace(contents, 'tool.arguments', 'outcome.result') WHERE seq = 2"
     ),
-    "a salt": "UPDATE entries SET contents = list_transform(contents, lambda c: struct_update(c, salt := '0123456789abcdef'::BLOB)) WHERE seq = 2",
+    "a salt": "UPDATE entries SET contents = regexp_replace(contents, '[0-9a-f]{32}', repeat('0', 32)) WHERE seq = 2",
     "a person": "UPDATE persons SET value = '\"mallory\"'",
     "a swap": "UPDATE entries SET seq = CASE seq WHEN 2 THEN 3 WHEN 3 THEN 2 ELSE seq END",
     "a gap": "UPDATE entries SET seq = seq + 1 WHERE seq >= 2",

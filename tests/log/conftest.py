@@ -14,6 +14,9 @@ from ledger.records.prepared import Prepared
 
 ORIGIN = "ledger.example/test"
 
+# Takes the arguments out of what is stored with a `record`: they are the last of its contents.
+WITHOUT_ARGUMENTS = "UPDATE entries SET contents = regexp_replace(contents, ',\\[\"tool\\.arguments\".*$', ']') WHERE seq = {}"
+
 
 def record(number: int, **members: object) -> dict:
     return {

@@ -12,7 +12,7 @@ from ledger.core.note import parse_vkey
 from ledger.core.report import Level
 from ledger.log.fsck import verify_folder, verify_live
 from ledger.log.log import Log
-from tests.log.conftest import ORIGIN, post, record
+from tests.log.conftest import ORIGIN, WITHOUT_ARGUMENTS, post, record
 
 
 def fill(data: Path, first: int, last: int, **members: object) -> str:
@@ -131,7 +131,7 @@ def test_what_the_log_says_was_erased_is_counted_and_not_missed(data: Path):
     fill(data, 1, 4)
     erase(
         data,
-        "UPDATE entries SET contents = list_filter(contents, lambda c: c.member <> 'tool.arguments') WHERE seq = 2",
+        WITHOUT_ARGUMENTS.format(2),
     )
     assert [(str(f.kind), f.seq) for f in verify_folder(data).findings] == [("missing", 2)]
     log = Log.open(data)

@@ -17,7 +17,7 @@ from ledger.log.plan import Appended
 from ledger.log.standing import Standing
 from ledger.records.prepare import own_record, prepare
 from ledger.records.prepared import Prepared
-from tests.log.conftest import ORIGIN, post, prepared, record, submit
+from tests.log.conftest import ORIGIN, WITHOUT_ARGUMENTS, post, prepared, record, submit
 
 
 def grant(log: Log, key_id: str, key: SigningKey) -> Appended:
@@ -162,9 +162,7 @@ def test_a_signed_record_that_is_sent_again_gets_the_first_answer(log: Log):  # 
 def test_what_was_erased_is_not_compared_and_everything_else_is(data: Path):
     log = Log.open(data)
     post(log, record(1))
-    log._store._writer.execute(
-        "UPDATE entries SET contents = list_filter(contents, lambda c: c.member <> 'tool.arguments') WHERE seq = 1"
-    )
+    log._store._writer.execute(WITHOUT_ARGUMENTS.format(1))
     [unexplained] = post(log, record(1))
     log.append_own("log.content_erased", {"log.erased": [[1, "tool.arguments"]], "log.ground": "GDPR 17"})
     [again] = post(log, record(1))
