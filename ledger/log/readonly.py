@@ -20,7 +20,7 @@ from ledger.core.note import parse_note
 from ledger.core.report import Findings, Kind
 from ledger.core.stretch import STRETCH_ENTRIES
 from ledger.log.beside import Rows, StoredPerson
-from ledger.log.contents import parse_contents
+from ledger.log.contents import Columns, parse_columns, parse_contents
 from ledger.log.schema import PERSON_SCHEMA, ROW_SCHEMA
 from ledger.records.prepared import Disclosed
 
@@ -244,18 +244,27 @@ def _bytes(column: pa.ChunkedArray) -> list[bytes]:
     return column.cast(pa.binary()).to_pylist()  # type: ignore[no-any-return]
 
 
-def _contents(column: pa.ChunkedArray) -> tuple[list[int], list[Any], list[Any], list[Any]]:
-    """Where the contents of each row end, and the contents. A text that the ledger never wrote is a content that nothing commits to."""
-    ends: list[int] = [0]
-    contents: list[Disclosed] = []
-    for text in column.to_pylist():
+def _contents(column: pa.ChunkedArray) -> Columns:
+    """The contents of each row. A text that the ledger never wrote is a content that nothing commits to."""
+    texts = column.cast(pa.binary()).to_pylist()
+    try:
+        return parse_columns(texts)
+    except (ValueError, TypeError):  # TypeError: somebody dropped NOT NULL
+        return _one_by_one(texts)
+
+
+def _one_by_one(texts: list[bytes | None]) -> Columns:
+    columns = Columns([0], [], [], [])
+    for text in texts:
         try:
-            contents += parse_contents(text)
-        except (ValueError, AttributeError):  # AttributeError: somebody dropped NOT NULL
-            contents.append(_UNREADABLE)
-        ends.append(len(contents))
-    members, salts, values = zip(*contents, strict=True) if contents else ((), (), ())
-    return ends, list(members), list(salts), list(values)
+            contents = parse_contents((text or b"").decode())
+        except ValueError:
+            contents = [_UNREADABLE]
+        columns.members.extend(content.member for content in contents)
+        columns.salts.extend(content.salt for content in contents)
+        columns.values.extend(content.value for content in contents)
+        columns.ends.append(len(columns.members))
+    return columns
 
 
 def refuse_running(data: Path) -> None:
