@@ -1,6 +1,6 @@
 """How the contents of an entry stand in the database: one JSON text, `[["tool.arguments","<salt, 32 hex>",<the content>],…]`.
 
-DuckDB writes a nested column to its WAL at eight times the size of this text (docs/adr/0002). A content is JSON already, so it stands
+DuckDB writes many times as much of a nested column to its WAL (docs/adr/0002). A content is JSON already, so it stands
 in the text byte for byte, and there is one text for given contents: any other is refused.
 """
 

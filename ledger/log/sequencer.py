@@ -27,9 +27,7 @@ from ledger.records.prepared import Prepared
 QUEUE_BYTES = 64 * 1024 * 1024
 BATCH_RECORDS = 2_000
 BATCH_BYTES = 8 * 1024 * 1024
-RECORD_BYTES = (
-    512  # what a record takes in memory beside its bytes: for the smallest it is eight times as much
-)
+RECORD_BYTES = 512  # what a record takes in memory beside its bytes
 RETRY_AFTER_S = 1
 GATHER_S = 0.003
 GATHER_STEP_S = 0.0002
@@ -174,9 +172,7 @@ class Sequencer:
         for submission, answer in zip(group, answers, strict=True):
             try:
                 submission.done(answer)
-            except (
-                Exception
-            ):  # one who cannot be told (its event loop is closed) is no reason not to tell the others
+            except Exception:  # it cannot be told (its event loop is closed): the others still can
                 logger.exception("an answer could not be delivered")
 
     def _commit(self, group: list[Submission]) -> list[list[Appended | LedgerError]]:
