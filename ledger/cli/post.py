@@ -77,12 +77,12 @@ class _Shown:
         self._good += 1
         if len(self._rows) < MAX_SHOWN:
             there = "was there already" if result["existing"] else "appended"
-            self._rows.append((result["seq"], result["id"], there, result["recorded_at"]))
+            self._rows.append((result["id"], result["seq"], there, result["recorded_at"]))
 
     def end(self) -> None:
         """Print the table of a terminal."""
         if self._rows and not self._as_json:
-            terminal.print_table(["seq", "id", "", "recorded at"], self._rows)
+            terminal.print_table(["id", "seq", "", "recorded at"], self._rows, whole_names=True)
             if more := self._good - len(self._rows):
                 terminal.say(f"and {more:,} more", style="dim")
 

@@ -160,15 +160,18 @@ def test_what_is_not_there_is_refused_in_one_line(ledger):
 def test_on_a_terminal_get_is_a_table_that_cannot_move_the_cursor(ledger):
     record = action(request={"text": "a\x1b[2Jb\u202ec"})
     ledger.run("post", stdin=lines(record))
-    shown = ledger.run("get", record["id"], TTY_COMPATIBLE="1", COLUMNS="200", NO_COLOR="1").stdout.decode()
+    shown = ledger.run(
+        "get", record["id"], TTY_COMPATIBLE="1", COLUMNS="200", TERM="xterm", NO_COLOR="1"
+    ).stdout.decode()
     assert r"a\x1b[2Jb\u202ec" in shown
     assert "\u202e" not in shown
     assert "send_money" in shown
 
 
-def test_on_a_terminal_post_shows_the_id_that_the_ledger_gave(ledger):
+@pytest.mark.parametrize("terminal", ["xterm", "dumb"])
+def test_on_a_terminal_of_80_columns_post_shows_the_whole_id_that_the_ledger_gave(ledger, terminal):
     shown = ledger.run(
-        "post", "-f", "tool.name=x", TTY_COMPATIBLE="1", COLUMNS="200", NO_COLOR="1"
+        "post", "-f", "tool.name=x", TTY_COMPATIBLE="1", COLUMNS="80", TERM=terminal, NO_COLOR="1"
     ).stdout.decode()
     newest = json.loads(ledger.run("tail", "-n", "1").stdout)
     assert newest["id"] in shown
