@@ -14,6 +14,8 @@ from ledger.records.limits import EXT_DEPTH, MAX_EXT_BYTES, MAX_EXT_MEMBERS, MAX
 from ledger.records.model import FACETS, TYPES, Record
 from ledger.records.strict import refusal
 
+RESERVED_ID = "ledger:"  # ids that begin so are made by the ledger for what arrives in another format
+
 _TYPE = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)+")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z", re.ASCII)
 _EXT_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_.:/-]+)+", re.ASCII)
@@ -34,12 +36,16 @@ def decode_record(data: bytes | Raw) -> Record:
         raise FormatError(Code.MALFORMED_JSON, f"not JSON: {error}") from None
 
 
-def check_record(record: Record, *, require_facets: bool) -> None:
-    """Check type, time and facets, and put `ext` into canonical form.
+def check_record(record: Record, *, require_facets: bool, reserved_ids: bool = False) -> None:
+    """Check type, time, id and facets, and put `ext` into canonical form.
 
     Raises:
         LedgerError: with the path.
     """
+    if record.id is not UNSET and not reserved_ids and record.id.startswith(RESERVED_ID):
+        raise FormatError(
+            Code.RESERVED_NAME, f"id: ids that begin with {RESERVED_ID} are made by the ledger", path="id"
+        )
     if record.type not in TYPES:
         _check_type(record.type)
     _check_time(record.time)

@@ -12,7 +12,8 @@ from typing import Any, Final
 import msgspec
 
 from ledger.records.members import MEMBERS, Member
-from ledger.records.model import FACETS, Record, Sealed
+from ledger.records.model import FACETS, Record
+from ledger.records.sealed import Sealed
 
 _ROOT: Final = Path(__file__).resolve().parent.parent.parent
 

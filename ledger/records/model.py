@@ -70,6 +70,13 @@ class Source(Facet):
         Annotated[Count, _is("Its own gap-free counter: a missing number is a record that never arrived")]
         | UnsetType
     ) = UNSET
+    original: (
+        Annotated[
+            Content,
+            _is("What it sent that no other member holds, where this record was made from another format"),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class Request(Facet):
@@ -180,6 +187,12 @@ class Identity(Facet):
     )
     workload: Annotated[Text, _is("The workload", "SPIFFE ID")] | UnsetType = UNSET
     principal: Annotated[PersonId, _is("The person acted for", "RFC 8693 sub")] | UnsetType = UNSET
+    principal_source: (
+        Annotated[
+            Text, _is("Where the principal was read: what an app says of itself, or what a server checked")
+        ]
+        | UnsetType
+    ) = UNSET
     issuer: Annotated[Text, _is("Who issued the credential", "RFC 7519 iss")] | UnsetType = UNSET
     client_id: Annotated[Text, _is("The OAuth client", "RFC 8693 client_id")] | UnsetType = UNSET
     actors: (
@@ -368,26 +381,3 @@ TYPES: Final = frozenset(
     }
 )
 FACETS: Final[tuple[FacetName, ...]] = ("request", "decision", "tool", "identity", "resource")
-
-
-class Signature(Struct, forbid_unknown_fields=True):
-    """An agent's own signature over the record's canonical bytes."""
-
-    key: Name
-    sig: Name
-
-
-class Disclosure(Struct, forbid_unknown_fields=True):
-    """A content or person that the submitter shows to the ledger."""
-
-    member: Name
-    salt: Annotated[str, Meta(pattern=HEX_32)]
-    value: Annotated[Raw, Meta(extra_json_schema={"$comment": "any JSON value"})]
-
-
-class Sealed(Struct, forbid_unknown_fields=True):
-    """A record with commitments already in it, and what the submitter chooses to disclose."""
-
-    record: Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
-    signature: Signature | UnsetType = UNSET
-    disclosures: list[Disclosure] | UnsetType = UNSET

@@ -31,6 +31,7 @@ def prepare(
     origin: str,
     agent_key: Callable[[str], bytes | None],
     require_facets: bool = False,
+    reserved_ids: bool = False,
 ) -> Prepared:
     """Read one submitted record, plain or sealed.
 
@@ -41,6 +42,7 @@ def prepare(
         origin: the log's, which a seal is bound to.
         agent_key: raw Ed25519 public key of an agent's key id, None where there is none in force.
         require_facets: refuse an action in which a facet is missing and not explained in `absent`.
+        reserved_ids: the record was made by one of the ledger's dialects, which alone give ids that begin with `ledger:`.
 
     Raises:
         LedgerError: what is wrong with it, with the path. Nothing was kept.
@@ -58,7 +60,7 @@ def prepare(
     if "record" in value:
         return prepare_sealed(data, submitter, origin, agent_key, require_facets=require_facets)
     record = decode_record(data)
-    check_record(record, require_facets=require_facets)
+    check_record(record, require_facets=require_facets, reserved_ids=reserved_ids)
     generated = record.id is UNSET
     if generated:
         record.id = uuid7()

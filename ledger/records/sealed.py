@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
-from msgspec import UNSET, Raw
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from ledger.core import ed25519
 from ledger.core.entry import record_signing_input
@@ -21,10 +21,34 @@ from ledger.records.commit import (
     person_value,
 )
 from ledger.records.members import CONTENTS, PERSONS, nearest
-from ledger.records.model import Disclosure, Record, Sealed
+from ledger.records.model import HEX_32, Name, Record
 from ledger.records.prepared import Disclosed, Person, Prepared
 from ledger.records.secrets import refuse_secrets
 from ledger.records.strict import refusal
+
+
+class Signature(Struct, forbid_unknown_fields=True):
+    """An agent's own signature over the record's canonical bytes."""
+
+    key: Name
+    sig: Name
+
+
+class Disclosure(Struct, forbid_unknown_fields=True):
+    """A content or person that the submitter shows to the ledger."""
+
+    member: Name
+    salt: Annotated[str, Meta(pattern=HEX_32)]
+    value: Annotated[Raw, Meta(extra_json_schema={"$comment": "any JSON value"})]
+
+
+class Sealed(Struct, forbid_unknown_fields=True):
+    """A record with commitments already in it, and what the submitter chooses to disclose."""
+
+    record: Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
+    signature: Signature | UnsetType = UNSET
+    disclosures: list[Disclosure] | UnsetType = UNSET
+
 
 _COMMITTED: Final = frozenset(CONTENTS + PERSONS)
 _HEX = re.compile(rb'"([0-9a-f]{64})"')

@@ -7,7 +7,7 @@ FULL = {
     "type": "action",
     "action_id": "act-1",
     "time": "2026-11-21T09:30:00.123456Z",
-    "source": {"id": "gw-eu-1", "seq": 12},
+    "source": {"id": "gw-eu-1", "seq": 12, "original": {"kind": "Event"}},
     "request": {
         "user": "alice@example.com",
         "conversation_id": "c-1",
@@ -47,6 +47,7 @@ FULL = {
         "agent_instance_id": "i-1",
         "workload": "spiffe://example.com/payer",
         "principal": "alice@example.com",
+        "principal_source": "bearer token",
         "issuer": "https://issuer.example",
         "client_id": "cl",
         "actors": [{"sub": "payer", "iss": "https://issuer.example", "client_id": "cl"}],
