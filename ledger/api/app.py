@@ -63,6 +63,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.bodies = Bodies()
     app.state.answers = Answers(service.log, asyncio.get_running_loop())
     app.state.jobs = Jobs()
+    app.state.large = asyncio.Semaphore(1)  # large bodies in another format: `ledger.api.dialects`
     # The first question need not wait for the worker to take the log in.
     warming = asyncio.create_task(_warm(service))
     yield

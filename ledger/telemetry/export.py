@@ -42,6 +42,9 @@ class Source(Protocol):
     def refusals(self) -> dict[str, int]:
         """How often each code was the answer."""
 
+    def drops(self) -> dict[str, int]:
+        """How much the dialects did not record, by reason."""
+
 
 class _Commit(NamedTuple):
     records: int
@@ -122,11 +125,15 @@ class OtlpExporter:
             explicit_bucket_boundaries_advisory=_floats(COMMIT_SECONDS_BOUNDS),
         )
         meter.create_observable_counter("agent_ledger.refusals", [self._refusals], "{refusal}")
+        meter.create_observable_counter("agent_ledger.dropped", [self._drops], "{item}")
         for name, (instrument, unit) in _GAUGES.items():
             meter.create_observable_gauge(instrument, [_Gauge(self._source, name)], unit)
 
     def _refusals(self, _options: CallbackOptions) -> Iterable[Observation]:
         return [Observation(count, {"code": code}) for code, count in self._source.refusals().items()]
+
+    def _drops(self, _options: CallbackOptions) -> Iterable[Observation]:
+        return [Observation(count, {"reason": reason}) for reason, count in self._source.drops().items()]
 
 
 class _Gauge:

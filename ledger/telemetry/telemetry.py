@@ -69,6 +69,7 @@ class Telemetry:
         self._batches = Histogram(BATCH_RECORDS_BOUNDS)
         self._seconds = Histogram(COMMIT_SECONDS_BOUNDS)
         self._refusals: Counter[str] = Counter()
+        self._drops: Counter[str] = Counter()
         self._log: Watched | None = None
         self.exporter: Exporter | None = None
         if endpoint:
@@ -96,12 +97,27 @@ class Telemetry:
         with self._lock:
             self._refusals[str(code)] += 1
 
+    def dropped(self, reason: str, number: int) -> None:
+        """A dialect did not record this many things, because by their kind they are no agent's action.
+
+        Args:
+            reason: one of the few that the dialects know: it becomes a label.
+            number: how many.
+        """
+        with self._lock:
+            self._drops[reason] += number
+
     # -- being asked -------------------------------------------------------------------------------------------------
 
     def refusals(self) -> dict[str, int]:
         """How often each code was the answer."""
         with self._lock:
             return dict(self._refusals)
+
+    def drops(self) -> dict[str, int]:
+        """How much the dialects did not record, by reason."""
+        with self._lock:
+            return dict(self._drops)
 
     def gauges(self) -> dict[str, int]:
         """The state of the log now: sizes in entries, the queue in bytes, `writable` 1 or 0; empty before `observe`."""
@@ -131,6 +147,7 @@ class Telemetry:
             parts.append(family_text("agent_ledger_held_clock_total", _HELD_CLOCK, "counter", [held]))
         with self._lock:
             refusals = [Sample({"code": code}, count) for code, count in sorted(self._refusals.items())]
+            drops = [Sample({"reason": reason}, count) for reason, count in sorted(self._drops.items())]
             parts += [
                 family_text(
                     "agent_ledger_refusals_total",
@@ -138,6 +155,7 @@ class Telemetry:
                     "counter",
                     refusals,
                 ),
+                family_text("agent_ledger_dropped_total", _DROPPED, "counter", drops),
                 histogram_text("agent_ledger_batch_records", "Records per group commit.", self._batches),
                 histogram_text(
                     "agent_ledger_commit_seconds", "From a group's first byte to its anchor.", self._seconds
@@ -158,4 +176,5 @@ _GAUGES = {
     "anchored_size": "Entries that the head anchor outside the data folder vouches for; 0 where it cannot be read.",
     "writable": "1 while the log takes records, 0 when it has stopped and needs a restart.",
 }
+_DROPPED = "Spans and events that are no agent's action by their kind and were not recorded, by reason."
 _HELD_CLOCK = "Group commits whose clock had stepped back and was held."

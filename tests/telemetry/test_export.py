@@ -98,7 +98,7 @@ def test_a_collector_that_is_away_costs_commits_nothing_and_the_end_a_few_second
 def traced():
     """An exporter whose spans stay in memory, and those spans."""
     spans = InMemorySpanExporter()
-    source = SimpleNamespace(gauges=dict, refusals=dict)
+    source = SimpleNamespace(gauges=dict, refusals=dict, drops=dict)
     exporter = OtlpExporter(
         source, "http://unused", reader=InMemoryMetricReader(), processor=SimpleSpanProcessor(spans)
     )

@@ -69,7 +69,7 @@ def test_each_family_is_announced_once_and_before_its_lines(anchor):
             announced.append(line.split()[2])
         elif not line.startswith("#"):
             assert line.startswith(announced[-1])
-    assert len(announced) == len(set(announced)) == 10
+    assert len(announced) == len(set(announced)) == 11
 
 
 def test_a_log_shows_its_size_its_anchor_and_its_queue(anchor):
@@ -118,6 +118,14 @@ def test_refusals_are_counted_by_code():
     shown = values(telemetry.metrics_text())
     assert shown['agent_ledger_refusals_total{code="queue-full"}'] == 2
     assert shown['agent_ledger_refusals_total{code="id-conflict"}'] == 1
+
+
+def test_what_dialects_drop_is_counted_by_reason():
+    telemetry = Telemetry()
+    telemetry.dropped("a2a transport", 62)
+    telemetry.dropped("a2a transport", 2)
+    assert telemetry.drops() == {"a2a transport": 64}
+    assert values(telemetry.metrics_text())['agent_ledger_dropped_total{reason="a2a transport"}'] == 64
 
 
 def test_a_value_on_a_bound_counts_as_within_it():

@@ -1,0 +1,201 @@
+"""The one way into the log for what arrives in another format.
+
+A route of a dialect is five lines: who asks (`allow`), the body (`bodies.read`), its reading (`worked_on`), `take`, and the answer that its
+own format wants. Every record goes through `prepare` like a plain one: strictness, limits and commitments are the same for all.
+
+    serving, principal = allow(request, Operation.POST)
+    async with request.app.state.bodies.read(request) as body:
+        reading = await worked_on(request, len(body), read, body, principal.submitter)
+        taken = await take(request, reading, principal.submitter)
+    return answer(taken)
+"""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple, ParamSpec, TypeVar
+
+import msgspec
+from msgspec import Raw
+from starlette.requests import Request
+
+from ledger.api.answers import Result
+from ledger.api.problems import STATUS
+from ledger.api.service import Service, service
+from ledger.core.errors import Code, LedgerError
+from ledger.ingest.reading import Reading
+from ledger.records.prepare import prepare
+from ledger.records.prepared import Prepared
+
+VERSIONS: Final = 8  # of one id: the first, and what contradicts it
+PIECE_RECORDS: Final = 1_000  # prepared and submitted at a time: a body's records are never in memory twice
+PIECE_BYTES: Final = 4 * 1024 * 1024
+INLINE_RECORDS: Final = 250  # preparing more is worth a thread, as for `POST /v1/records`
+INLINE_BYTES: Final = 128 * 1024
+RETRYABLE: Final = frozenset({429, 503})
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+_members = msgspec.json.Decoder(dict[str, Raw]).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class Taken(NamedTuple):
+    """What became of a reading, once it is durable and under a signed checkpoint.
+
+    Attributes:
+        appended: records that are new in the log.
+        existing: records that were here before: somebody sent them again.
+        refused: each record, or part of the body, that will be refused again however often it is sent.
+        dropped: what the dialect does not record, reason → how many.
+    """
+
+    appended: int
+    existing: int
+    refused: list[LedgerError]
+    dropped: Counter[str]
+
+    def plus(self, other: "Taken") -> "Taken":
+        """Both together."""
+        return Taken(
+            self.appended + other.appended,
+            self.existing + other.existing,
+            self.refused + other.refused,
+            self.dropped + other.dropped,
+        )
+
+
+NOTHING_TAKEN: Final = Taken(0, 0, [], Counter())
+
+
+async def worked_on(
+    request: Request, size_bytes: int, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
+) -> _T:
+    """What `function` returns; off the event loop where the body is large, and then for one body at a time: the objects that a body
+    becomes are many times its bytes.
+    """
+    if size_bytes <= INLINE_BYTES:
+        return function(*args, **kwargs)
+    async with request.app.state.large:
+        return await asyncio.to_thread(function, *args, **kwargs)
+
+
+async def take(request: Request, reading: Reading, submitter: str, *, reserved_ids: bool = True) -> Taken:
+    """Append a reading's records, and count what is not appended.
+
+    A record whose id is there with another content is not refused: it is evidence too. It goes in as `<id>~2`, `<id>~3` …, where it is
+    found when it is sent again; the `actions` view flags it.
+
+    Args:
+        request: whose application holds the log.
+        reading: its ids are the dialect's (`ledger.ingest.draft.record_id`), so that sending it again changes nothing.
+        submitter: who authenticated to send it. Nothing in the body says so.
+        reserved_ids: False where the sender chose the ids: then those that begin with `ledger:` are refused, and so is a conflict.
+
+    Raises:
+        LedgerError: `queue-full`, `storage-failed`, `log-stopped`: send the whole body again later; what is in the log already is found there.
+    """
+    serving = service(request)
+    refused, dropped = list(reading.refused), Counter(reading.dropped)
+    appended = existing = 0
+    records = reading.records
+    for version in range(1, VERSIONS + 1):
+        conflicts: list[bytes] = []
+        for piece in _pieces(records):
+            shown = piece if version == 1 else [_renamed(record, version) for record in piece]
+            results = await _submitted(request, shown, submitter, reserved_ids=reserved_ids)
+            for record, result in zip(piece, results, strict=True):
+                if not isinstance(result, LedgerError):
+                    appended += not result.existing
+                    existing += result.existing
+                elif result.code is Code.ID_CONFLICT and reserved_ids and version < VERSIONS:
+                    conflicts.append(record)
+                else:
+                    refused.append(_of(record, result))
+        records = conflicts
+        if not records:
+            break
+    _count(serving, refused, dropped)
+    return Taken(appended, existing, refused, dropped)
+
+
+def _pieces(records: list[bytes]) -> Iterator[list[bytes]]:
+    piece: list[bytes] = []
+    size = 0
+    for record in records:
+        if piece and (len(piece) == PIECE_RECORDS or size + len(record) > PIECE_BYTES):
+            yield piece
+            piece, size = [], 0
+        piece.append(record)
+        size += len(record)
+    if piece:
+        yield piece
+
+
+async def _submitted(
+    request: Request, records: list[bytes], submitter: str, *, reserved_ids: bool
+) -> list[Result]:
+    """Each record's fate, in their order.
+
+    Raises:
+        LedgerError: what passes: the whole body is to be sent again.
+    """
+    serving = service(request)
+    if len(records) > INLINE_RECORDS or sum(map(len, records)) > INLINE_BYTES:
+        read = await asyncio.to_thread(_prepare_all, records, serving, submitter, reserved_ids)
+    else:
+        read = _prepare_all(records, serving, submitter, reserved_ids)
+    good = [item for item in read if isinstance(item, Prepared)]
+    outcomes = iter(await request.app.state.answers.submit(good, atomic=False) if good else ())
+    results = [next(outcomes) if isinstance(item, Prepared) else item for item in read]
+    for result in results:
+        if isinstance(result, LedgerError) and STATUS[result.code] in RETRYABLE:
+            raise result
+    return results
+
+
+def _prepare_all(
+    records: list[bytes], serving: Service, submitter: str, reserved_ids: bool
+) -> list[Prepared | LedgerError]:
+    log = serving.log
+    read: list[Prepared | LedgerError] = []
+    for record in records:
+        try:
+            read.append(
+                prepare(
+                    record,
+                    submitter=submitter,
+                    persons=log.persons,
+                    origin=log.origin,
+                    agent_key=log.agent_key,
+                    require_facets=serving.require_facets,
+                    reserved_ids=reserved_ids,
+                )
+            )
+        except LedgerError as error:
+            read.append(error)
+    return read
+
+
+def _renamed(record: bytes, version: int) -> bytes:
+    """The record under another version of its id. Nothing else of it changes: its contents are committed to as they are."""
+    members = _members(record)
+    members["id"] = Raw(_encode(f"{msgspec.json.decode(members['id'], type=str)}~{version}"))
+    return _encode(members)
+
+
+def _of(record: bytes, error: LedgerError) -> LedgerError:
+    """A refusal that says which record it is about."""
+    with contextlib.suppress(
+        msgspec.DecodeError, KeyError
+    ):  # it may not even be a record: the refusal says so
+        error.members.setdefault("id", msgspec.json.decode(_members(record)["id"], type=str))
+    return error
+
+
+def _count(serving: Service, refused: list[LedgerError], dropped: Counter[str]) -> None:
+    for error in refused:
+        serving.telemetry.refused(error.code)
+    for reason, number in dropped.items():
+        serving.telemetry.dropped(reason, number)
