@@ -6,20 +6,33 @@ ARGS   ?=
 BIN    := $(VENV)/bin
 PY     := $(BIN)/python
 PIP    := $(PY) -m pip --disable-pip-version-check install --quiet
-LOCK   := $(BIN)/uv --quiet pip compile $(ARGS)
+UV     := $(BIN)/uv --quiet pip
+LOCK   := $(UV) compile $(ARGS)
+
+# Agent frameworks do not agree on their dependencies: each has an environment of its own, made from requirements/frameworks/<name>.txt.
+FRAMEWORK_VENVS ?= $(VENV)-frameworks
+FRAMEWORKS      := $(patsubst requirements/frameworks/%.txt,%,$(wildcard requirements/frameworks/*.txt))
+CI_FRAMEWORKS   := agent-framework langchain openai-agents pydantic-ai
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench soak lock build clean
+.PHONY: help demo test test-frameworks lint format bench soak lock lock-frameworks build clean
 .DELETE_ON_ERROR:
 
 help:  ## say what can be made
-	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo  ## install, run a small agent through a ledger, verify it, ask it, keep serving (ARGS=--once: do not)
 	$(PY) -m demo $(ARGS)
 
-test: lint  ## install what tests need and pass them all (ARGS="-k chain" for some)
+test: lint  ## install what tests need and pass them all, four frameworks included (ARGS="-k chain" for some)
 	$(PY) -m pytest $(ARGS)
+	$(if $(ARGS),,$(MAKE) --no-print-directory test-frameworks ARGS="$(CI_FRAMEWORKS)")
+
+test-frameworks: $(addprefix test-framework-,$(or $(ARGS),$(FRAMEWORKS)))  ## test every agent framework in its own environment (ARGS="langchain pydantic-ai" for some)
+
+# The ledger that they talk to runs with the project's own Python and packages.
+test-framework-%: $(FRAMEWORK_VENVS)/%/.installed $(VENV)/.test
+	AGENT_LEDGER_PYTHON=$(abspath $(PY)) $(FRAMEWORK_VENVS)/$*/bin/python -m pytest -c tests/frameworks/pytest.ini tests/frameworks/$*
 
 lint: $(VENV)/.test  ## style, types, the arrows between rooms, generated files, the Dockerfile
 	$(BIN)/ruff check .
@@ -50,8 +63,14 @@ lock: $(VENV)/.lock  ## compile requirements/*.txt anew from pyproject.toml (ARG
 	$(LOCK) --group build -c requirements/test.txt -o requirements/build.txt
 	$(LOCK) --group lock -o requirements/lock.txt
 
+lock-frameworks: $(VENV)/.lock  ## compile requirements/frameworks/*.txt anew from the .in beside each (ARGS=--upgrade, too)
+	@for source in requirements/frameworks/[a-z]*.in; do \
+	  echo "$$source"; \
+	  $(LOCK) --custom-compile-command "make lock-frameworks" "$$source" -o "$${source%.in}.txt" || exit 1; \
+	done
+
 clean:  ## remove what the commands above made
-	rm -rf $(VENV) dist build .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(FRAMEWORK_VENVS) dist build .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(PY):
@@ -70,6 +89,13 @@ $(VENV)/.test: requirements/test.txt pyproject.toml | $(PY)
 	$(PIP) --require-hashes -r $<
 	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/.demo
+
+# uv: some of these environments have 200 packages.
+.PRECIOUS: $(FRAMEWORK_VENVS)/%/.installed
+$(FRAMEWORK_VENVS)/%/.installed: requirements/frameworks/%.txt | $(VENV)/.lock
+	test -x $(@D)/bin/python || $(PY) -m venv --without-pip $(@D)
+	$(UV) sync --python $(@D)/bin/python --require-hashes $<
+	@touch $@
 
 $(VENV)/.lock: requirements/lock.txt | $(PY)
 	$(PIP) --require-hashes -r $<

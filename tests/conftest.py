@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+collect_ignore = ["frameworks"]  # run by each framework's own Python: make test-frameworks
+
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 
 

@@ -12,8 +12,7 @@ from ledger.core.note import parse_vkey
 from ledger.log.anchor import HeadAnchor, default_anchor
 from ledger.log.fsck import verify_folder
 from ledger.log.log import Log
-
-ORIGIN = "ledger.example/faults"
+from tests.faults.server import ORIGIN
 
 
 def record(name: str, text: str = "please do it") -> dict[str, Any]:

@@ -13,8 +13,7 @@ from typing import Any
 
 import httpx
 
-from tests.faults.oracle import ORIGIN
-
+ORIGIN = "ledger.example/faults"
 ROOT = Path(__file__).resolve().parent.parent.parent
 READY_WITHIN_S = 60.0
 
@@ -38,10 +37,11 @@ class Server:
         origin: str = ORIGIN,
         environment: Mapping[str, str] | None = None,
         options: Sequence[str] = (),
+        python: str = sys.executable,
     ) -> None:
         self.data = data
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the server
-        command = [sys.executable, "-m", "ledger.cli", "serve", "--data", str(data), "--origin", origin]
+        command = [python, "-m", "ledger.cli", "serve", "--data", str(data), "--origin", origin]
         self.process = subprocess.Popen(
             [*command, "--host", "127.0.0.1", "--port", "0", *options],
             cwd=ROOT,

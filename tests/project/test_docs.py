@@ -32,7 +32,7 @@ def test_every_command_of_make_that_a_page_names_exists():
     named = {
         name
         for page in PAGES
-        for name in re.findall(r"`make (\w+)|^ {4}make (\w+)", page.read_text("utf-8"), re.MULTILINE)
+        for name in re.findall(r"`make ([\w-]+)|^ {4}make ([\w-]+)", page.read_text("utf-8"), re.MULTILINE)
     }
     commands = {name for pair in named for name in pair if name}
     assert "demo" in commands

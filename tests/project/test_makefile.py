@@ -47,8 +47,12 @@ def test_a_missing_python_is_named(tmp_path):
 def test_an_installed_environment_is_not_installed_again(tmp_path):
     venv = tmp_path / "venv"
     (venv / "bin").mkdir(parents=True)
-    for name in ("bin/python", ".test", ".demo"):
+    for name in ("bin/python", ".test", ".demo", ".lock"):
         (venv / name).touch()
+    for requirements in (ROOT / "requirements" / "frameworks").glob("*.txt"):
+        made = tmp_path / "venv-frameworks" / requirements.stem
+        made.mkdir(parents=True)
+        (made / ".installed").touch()
     planned = make("-n", "test", f"VENV={venv}").stdout
-    assert "pytest" in planned
-    assert "pip" not in planned
+    assert planned.count("-m pytest") == 1 + 4
+    assert " pip" not in planned

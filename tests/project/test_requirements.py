@@ -6,14 +6,15 @@ import pytest
 
 from tests.project.tree import PYPROJECT, ROOT
 
-FILES = sorted(path.name for path in (ROOT / "requirements").glob("*.txt"))
+FOLDER = ROOT / "requirements"
+FILES = sorted(str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*.txt"))
 PIN = re.compile(
     r"^([a-z0-9][a-z0-9._-]*)==(\S+)((?:.*\\\n)(?: +--hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", re.MULTILINE
 )
 
 
 def text(name: str) -> str:
-    return (ROOT / "requirements" / name).read_text(encoding="utf-8")
+    return (FOLDER / name).read_text(encoding="utf-8")
 
 
 def pins(name: str) -> dict[str, str]:
@@ -52,3 +53,10 @@ def test_the_test_set_holds_every_tool_of_the_test_group():
     tools = {normal(item) for item in PYPROJECT["dependency-groups"]["test"] if isinstance(item, str)}
     assert tools <= pins("test.txt").keys()
     assert {normal(item) for item in PYPROJECT["dependency-groups"]["demo"]} <= pins("demo.txt").keys()
+
+
+def test_every_framework_has_its_environment_and_its_tests():
+    environments = {path.stem for path in (FOLDER / "frameworks").glob("[a-z]*.in")}
+    assert environments == {path.stem for path in (FOLDER / "frameworks").glob("*.txt")}
+    tests = {path.parent.name for path in (ROOT / "tests" / "frameworks").glob("*/test_*.py")}
+    assert tests <= environments
