@@ -1,1 +1,29 @@
-"""What stands outside a ledger and looks at it: reading and verifying without trusting it."""
+"""What stands outside a ledger: the SDK by which agents record, and what reads and verifies without trusting it.
+
+    from ledger.client import Ledger
+
+Names are imported when they are first used: importing this package alone costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ledger.client.action import Action
+    from ledger.client.http import ProblemError
+    from ledger.client.ledger import Ledger
+    from ledger.client.sender import LedgerAway
+
+_HOMES = {
+    "Action": "action",
+    "Ledger": "ledger",
+    "LedgerAway": "sender",
+    "ProblemError": "http",
+}
+__all__ = ["Action", "Ledger", "LedgerAway", "ProblemError"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -12,6 +12,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "nacl": ("ledger/core/ed25519.py",),
     "msgspec": (
         "ledger/records",
+        "ledger/client",
         "ledger/ingest",
         "ledger/log",
         "ledger/forensics",

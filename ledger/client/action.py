@@ -1,0 +1,207 @@
+"""One tool call, recorded: its intent before it runs, what came of it after."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Any, Final, Literal, Protocol, Self
+
+from ledger.client.context import Span, inside
+from ledger.client.members import Facet, cleaned
+from ledger.records.prepare import uuid7
+
+Status = Literal["success", "failure", "denied", "timeout", "cancelled", "unknown"]
+UNSET: Final = object()
+
+
+class Recorder(Protocol):
+    """What an action needs of its ledger."""
+
+    def post(self, record: Mapping[str, Any]) -> None:
+        """Have a record made durable before returning."""
+
+    async def apost(self, record: Mapping[str, Any]) -> None:
+        """The same, without holding up the loop."""
+
+    def queue(self, record: Mapping[str, Any]) -> None:
+        """Have a record made durable in the background."""
+
+
+class Action:
+    """One tool call. Use it with `with` or `async with`, or call `start` before the tool runs and one of the endings after.
+
+    Attributes:
+        id: the action's id, which joins its records.
+        span: its span, for what it calls.
+        result: what the tool answered; set it before leaving `with`.
+        outcome: further members of the outcome, such as `result_count`.
+    """
+
+    def __init__(self, recorder: Recorder, facets: Mapping[str, Any], span: Span) -> None:
+        """An action that has not started. `facets` are the intent's members; made by `Ledger.action`."""
+        self.id = uuid7()
+        self.span = span
+        self.result: Any = UNSET
+        self.outcome: dict[str, Any] = {}
+        self._recorder = recorder
+        self._facets = facets
+        self._started = self._ended = False
+        self._approvals = 0
+        self._began_ns = 0
+        self._inside: AbstractContextManager[None] | None = None
+
+    # ---- before the tool runs
+
+    def start(self) -> Self:
+        """Record the intent; returns when it is durable. A second call does nothing.
+
+        Raises:
+            LedgerAway: the intent is not durable: the tool must not run.
+            ProblemError, LedgerError: the record was refused: the tool must not run.
+        """
+        if not self._started:
+            try:
+                self._recorder.post(self._intent())
+            except BaseException as error:
+                self._not_run(error)
+                raise
+            self._begin()
+        return self
+
+    async def astart(self) -> Self:
+        """As `start`, without holding up the event loop."""
+        if not self._started:
+            try:
+                await self._recorder.apost(self._intent())
+            except BaseException as error:
+                self._not_run(error)
+                raise
+            self._begin()
+        return self
+
+    def approve(
+        self,
+        outcome: Literal["approved", "rejected", "expired"] = "approved",
+        *,
+        approver: str | None = None,
+        id: str | None = None,  # noqa: A002 - the member's name
+        shown: Any = None,
+    ) -> None:
+        """Record what a person decided about it."""
+        self._announce()
+        approval = {"outcome": outcome, "approver": approver, "id": id, "shown": shown}
+        self._approvals += 1
+        self._queue("action.approval", {"approval": approval}, f"approval-{self._approvals}")
+
+    # ---- after
+
+    def succeed(self, result: Any = UNSET) -> None:
+        """It ran and answered."""
+        self.end("success", result)
+
+    def fail(self, error: BaseException | str) -> None:
+        """It ran and raised, or answered with an error."""
+        if isinstance(error, BaseException):
+            self.end("failure", {"error": _words(error)}, error_type=_type_of(error))
+        else:
+            self.end("failure", {"error": error})
+
+    def deny(self, reason: str | None = None, *, policy: Facet | None = None) -> None:
+        """It was not allowed to run."""
+        if self._ended:
+            return
+        self._announce()
+        verdict = {"effect": "deny", "reason": reason, **(policy or {})}
+        self._queue("action.decision", {"policy": verdict}, "decision")
+        self.end("denied")
+
+    def end(self, status: Status, result: Any = UNSET, *, error_type: str | None = None) -> None:
+        """It ended in some other way. Only the first ending counts."""
+        if self._ended:
+            return
+        self._announce()
+        self._ended = True
+        outcome: dict[str, Any] = {"status": status, "error_type": error_type, **self.outcome}
+        if self._began_ns:
+            outcome.setdefault("duration_ns", max(time.monotonic_ns() - self._began_ns, 0))
+        if result is UNSET:
+            result = self.result
+        if result is not UNSET and result is not None:
+            outcome["result"] = result
+        self._queue("action.outcome", {"outcome": outcome}, "outcome")
+
+    # ---- with
+
+    def __enter__(self) -> Self:
+        self.start()
+        self._enter()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._leave(error)
+
+    async def __aenter__(self) -> Self:
+        await self.astart()
+        self._enter()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._leave(error)
+
+    def _enter(self) -> None:
+        self._inside = inside(self.id, self.span)
+        self._inside.__enter__()
+
+    def _leave(self, error: BaseException | None) -> None:
+        if self._inside is not None:
+            self._inside.__exit__(None, None, None)
+            self._inside = None
+        if error is None:
+            self.succeed()
+        elif isinstance(error, asyncio.CancelledError | KeyboardInterrupt | SystemExit | GeneratorExit):
+            self.end("cancelled", error_type=_type_of(error))
+        elif isinstance(error, TimeoutError):
+            self.end("timeout", {"error": _words(error)}, error_type=_type_of(error))
+        else:
+            self.fail(error)
+
+    # ---- records
+
+    def _intent(self) -> dict[str, Any]:
+        self._started = True
+        return {"type": "action.intent", "id": f"{self.id}:intent", "action_id": self.id, **self._facets}
+
+    def _begin(self) -> None:
+        self._began_ns = time.monotonic_ns()
+
+    def _announce(self) -> None:
+        """What is said of an action that never started needs its intent too: it says which action it is about."""
+        if not self._started:
+            self._recorder.queue(self._intent())
+
+    def _not_run(self, error: BaseException) -> None:
+        """The intent may have reached the log all the same: so does that the tool did not run."""
+        self.end("cancelled", error_type=_type_of(error))
+
+    def _queue(self, record_type: str, facets: dict[str, Any], part: str) -> None:
+        joins = {name: self._facets[name] for name in ("trace",) if name in self._facets}
+        about = {"type": record_type, "id": f"{self.id}:{part}", "action_id": self.id}
+        self._recorder.queue({**about, **joins, **cleaned(facets)})
+
+
+def _type_of(error: BaseException) -> str:
+    """The error's class as OpenTelemetry's error.type has it."""
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _words(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - whatever a stranger's error does, it is recorded
+        return _type_of(error)

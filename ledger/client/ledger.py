@@ -1,0 +1,253 @@
+"""The SDK: what an agent says to its ledger.
+
+ledger = Ledger("http://127.0.0.1:8731", token, source="finance-agent", identity={"agent_id": "finance-agent"})
+with ledger.action("send_email", arguments={"to": to}, effect="send") as act:
+act.result = send(to)
+"""
+
+import asyncio
+import functools
+import inspect
+import os
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar
+
+from ledger.client.action import Action
+from ledger.client.context import current, merged, trace_members, within
+from ledger.client.http import LedgerClient
+from ledger.client.members import Facet, cleaned
+from ledger.client.sender import Sender
+from ledger.records.prepare import uuid7
+from ledger.records.values import time_text
+
+URL_VARIABLE = "AGENT_LEDGER_URL"
+TOKEN_VARIABLE = "AGENT_LEDGER_TOKEN"  # noqa: S105 - the name of a variable
+DEFAULT_URL = "http://127.0.0.1:8731"
+Effect = Literal["read", "create", "update", "delete", "execute", "send", "pay", "delegate"]
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Ledger:
+    """A recorder of one agent. Make one per process and keep it; it is safe to use from many threads and tasks."""
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        source: str = "agent",
+        away: Literal["block"] | Any = "block",
+        identity: Facet | None = None,
+        key: Any = None,
+        verifier_key: str | None = None,
+        timeout_s: float = 10.0,
+    ) -> None:
+        """A recorder; nothing is sent yet.
+
+        Args:
+            url: the ledger's address; $AGENT_LEDGER_URL when None.
+            token: a writer's token; $AGENT_LEDGER_TOKEN when None.
+            source: who records, as `source.id` says; an instance number is added.
+            away: what happens while the ledger cannot be reached. "block": no tool runs.
+            identity: members of `identity` for every record.
+            key: the agent's signing key.
+            verifier_key: the log's verifier key as you know it.
+            timeout_s: how long a tool waits for its intent to be durable.
+
+        Raises:
+            ValueError: the url is none.
+        """
+        if away != "block" or key is not None or verifier_key is not None:
+            raise ValueError('this release knows away="block" alone, and neither keys nor pins')
+        address = url or os.environ.get(URL_VARIABLE) or DEFAULT_URL
+        token = token or (os.environ.get(TOKEN_VARIABLE) or "").strip() or None
+        self.source = f"{source}/{uuid7()[-12:]}"
+        self.identity: Facet = dict(identity or {})
+        self._sender = Sender(LedgerClient(address, token, timeout_s=timeout_s), self.source)
+
+    # ---- actions
+
+    def action(
+        self,
+        tool: str | Facet,
+        *,
+        arguments: Any = None,
+        resource: Facet | None = None,
+        effect: Effect | None = None,
+        call_id: str | None = None,
+        server: str | None = None,
+        protocol: str | None = None,
+        request: Facet | None = None,
+        decision: Facet | None = None,
+        identity: Facet | None = None,
+        policy: Facet | None = None,
+        trace: Facet | None = None,
+        absent: Mapping[str, str] | None = None,
+        ext: Mapping[str, Any] | None = None,
+    ) -> Action:
+        """A tool call that is about to be made: use it with `with`, or call its `start`.
+
+        Args:
+            tool: the tool's name, or members of the `tool` facet with it.
+            arguments: what it is called with: a content.
+            resource: members of the facet, as those that follow.
+            effect: what it does to the world, a member of `tool` as the next three.
+            call_id: the call's id in the model's output.
+            server: who offers the tool.
+            protocol: "mcp", "http", "function", "a2a".
+            request: members beside those of `context`.
+            decision: members beside those of `context`, which count only for the same `response_id`.
+            identity: members beside those of `context` and of the ledger.
+            policy: the verdict, where it is known before the start.
+            trace: ids, where they are known better than `context` and OpenTelemetry do.
+            absent: why a facet does not apply.
+            ext: anything else, under names like "com.example.x".
+
+        Raises:
+            FormatError: a member does not exist, or cannot have this value.
+        """
+        around = current()
+        named: Facet = {"name": tool} if isinstance(tool, str) else tool
+        of_call = {"arguments": arguments, "effect": effect, "call_id": call_id, "server": server}
+        trace_facet, span = trace_members(trace)
+        facets = {
+            "tool": merged(named, {**of_call, "protocol": protocol}),
+            "request": merged(around.request, request),
+            "decision": merged(around.decision, decision, "response_id"),
+            "identity": self._identity(identity),
+            "resource": resource,
+            "policy": policy,
+            "trace": trace_facet,
+            "absent": absent,
+            "ext": ext,
+        }
+        return Action(self, cleaned(facets), span)
+
+    def recorded(
+        self,
+        function: Function | None = None,
+        *,
+        tool: str | None = None,
+        effect: Effect | None = None,
+        resource: Callable[..., Facet | None] | None = None,
+        **members: Any,
+    ) -> Any:
+        """Decorator: each call of the function is an action, its parameters the arguments, what it returns the result.
+
+        Args:
+            function: what is decorated, where the decorator is used without parentheses.
+            tool: the tool's name; the function's own when None.
+            effect: what it does to the world.
+            resource: called with the function's arguments by name, says what it is done to.
+            members: further parameters of `action`.
+        """
+        if function is None:
+            return functools.partial(self.recorded, tool=tool, effect=effect, resource=resource, **members)
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(f"{function.__name__} is a generator: use `with ledger.action(…)` inside it")
+        signature = inspect.signature(function)
+
+        def begun(args: Any, kwargs: Any) -> Action:
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            given = {name: value for name, value in bound.arguments.items() if name not in {"self", "cls"}}
+            done_to = resource(**given) if resource is not None else None
+            name = tool or function.__name__
+            return self.action(name, arguments=given, effect=effect, resource=done_to, **members)
+
+        @functools.wraps(function)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            with begun(args, kwargs) as act:
+                act.result = function(*args, **kwargs)
+            return act.result
+
+        @functools.wraps(function)
+        async def arun(*args: Any, **kwargs: Any) -> Any:
+            async with begun(args, kwargs) as act:
+                act.result = await function(*args, **kwargs)
+            return act.result
+
+        return arun if inspect.iscoroutinefunction(function) else run
+
+    # ---- what is known around them
+
+    def context(
+        self,
+        *,
+        request: Facet | None = None,
+        decision: Facet | None = None,
+        identity: Facet | None = None,
+        trace: Facet | None = None,
+    ) -> AbstractContextManager[None]:
+        """Give every action inside `with` these members."""
+        return within(request, decision, identity, trace)
+
+    def request(self, text: Any = None, user: str | None = None, **members: Any) -> str:
+        """Record what somebody asked for. Returns the record's id."""
+        return self._said("request", {"text": text, "user": user, **members})
+
+    def decision(self, output: Any = None, prompt: Any = None, **members: Any) -> str:
+        """Record what a model decided. Returns the record's id."""
+        return self._said("decision", {"output": output, "prompt": prompt, **members})
+
+    def record(self, record: Mapping[str, Any], *, wait: bool = False) -> str:
+        """Record anything: `type` and the record's members; `id` and `time` are made where they lack. Returns the id.
+
+        Args:
+            record: its members.
+            wait: return when it is durable, and raise what `Action.start` raises.
+
+        Raises:
+            FormatError: a member does not exist, or cannot have this value.
+        """
+        made = self._timed(cleaned(record))
+        (self.post if wait else self.queue)(made)
+        return str(made["id"])
+
+    def _said(self, facet: str, members: dict[str, Any]) -> str:
+        around = current()
+        same = "response_id" if facet == "decision" else None
+        facets: dict[str, Any] = {
+            "request": around.request,
+            facet: merged(getattr(around, facet), members, same),
+        }
+        trace, _ = trace_members(None)
+        return self.record({"type": facet, **facets, "identity": self._identity(None), "trace": trace})
+
+    def _identity(self, own: Facet | None) -> dict[str, Any]:
+        return merged(merged(self.identity, current().identity), own)
+
+    # ---- sending
+
+    def post(self, record: Mapping[str, Any]) -> None:
+        """Send a record whose members were cleaned, and wait until it is durable."""
+        self._sender.post(self._timed(record))
+
+    async def apost(self, record: Mapping[str, Any]) -> None:
+        """The same, without holding up the event loop."""
+        await asyncio.to_thread(self._sender.post, self._timed(record))
+
+    def queue(self, record: Mapping[str, Any]) -> None:
+        """Send a record whose members were cleaned, in the background."""
+        self._sender.post(self._timed(record))
+
+    def _timed(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        return {"id": uuid7(), "time": time_text(time.time_ns()), **record}
+
+    def flush(self, timeout_s: float | None = None) -> None:
+        """Return when the ledger has everything."""
+
+    def close(self) -> None:
+        """Send what waits, and end."""
+        self._sender.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
