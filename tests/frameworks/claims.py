@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from ledger.client import Ledger
 from tests.frameworks.conftest import Rows
 from tests.frameworks.model_server import Call, ModelServer
 
@@ -68,7 +69,7 @@ class Ask:
     comes. The agent runs for `user` in `conversation`, as an app of this framework would tell it.
     """
 
-    ledger: Any
+    ledger: Ledger
     model_url: str
     desk: Desk
     text: str = QUESTION

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ledger.client import Ledger
 from tests.faults.server import Server
 from tests.frameworks.model_server import ModelServer
 
@@ -77,10 +78,8 @@ def token(server: Server) -> str:
 
 
 @pytest.fixture
-def ledger(server: Server, token: str) -> Iterator[Any]:
+def ledger(server: Server, token: str) -> Iterator[Ledger]:
     """The SDK, speaking to that ledger; it blocks a tool whose intent it cannot record."""
-    from ledger.client import Ledger  # noqa: PLC0415 - the tests of the model server need none
-
     with Ledger(server.url, token, source="test-agent") as ledger:
         yield ledger
 
@@ -99,7 +98,7 @@ def logged(server: Server) -> Rows:
 
 
 @pytest.fixture
-def rows(ledger: Any, logged: Rows) -> Rows:
+def rows(ledger: Ledger, logged: Rows) -> Rows:
     """The same, after everything the SDK has queued was sent."""
 
     def ask(sql: str) -> list[dict[str, Any]]:

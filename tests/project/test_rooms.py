@@ -30,6 +30,13 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "opentelemetry": ("ledger/telemetry",),
     "uvicorn": ("ledger/api/serving.py",),
     "httpx": ("ledger/cli", "ledger/client"),
+    # agent frameworks, each by its own adapter
+    "agent_framework": ("ledger/client/adapters/agent_framework.py",),
+    "agents": ("ledger/client/adapters/openai_agents.py",),
+    "langchain": ("ledger/client/adapters/langchain.py",),
+    "langchain_core": ("ledger/client/adapters/langchain.py",),
+    "langgraph": ("ledger/client/adapters/langchain.py",),
+    "pydantic_ai": ("ledger/client/adapters/pydantic_ai.py",),
     "typer": ("ledger/cli",),
     "click": ("ledger/cli",),
     "rich": ("ledger/cli",),
