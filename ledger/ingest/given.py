@@ -90,11 +90,12 @@ def read_each(items: list[bytes], make: Make, where: str = "") -> Reading:
         except LedgerError as error:
             if not where:
                 raise
-            reading.refused.append(_placed(error, where.format(index)))
+            reading.refused.append(placed(error, where.format(index)))
     return reading
 
 
-def _placed(error: LedgerError, place: str) -> LedgerError:
+def placed(error: LedgerError, place: str) -> LedgerError:
+    """A refusal of something within something else, with the whole path."""
     path = place if error.path is None else f"{place}.{error.path}"
     return LedgerError(error.code, f"{place}: {error.detail}", path=path, **error.members)
 
