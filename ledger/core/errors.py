@@ -50,6 +50,7 @@ class Code(StrEnum):
     FACET_MISSING = "facet-missing"
 
     # requests
+    MALFORMED_PROTOBUF = "malformed-protobuf"
     UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type"
     UNSUPPORTED_ENCODING = "unsupported-encoding"
     BODY_TOO_LARGE = "body-too-large"
