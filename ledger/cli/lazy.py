@@ -29,6 +29,9 @@ COMMANDS = {
     "receipt": Place("ledger.cli.receipt", "receipt", "Fetch receipts, and check them offline."),
     "export": Place("ledger.cli.export", "export", "Copy a ledger into a folder that verifies offline."),
     "import": Place("ledger.cli.importing", "importing", "Post what other programs recorded."),
+    "gateway": Place(
+        "ledger.cli.gateway", "gateway", "Stand between an MCP client and its server, and record."
+    ),
     "token": Place("ledger.cli.token", "token", "Make, list and revoke the tokens of a data folder."),
     "keys": Place("ledger.cli.keys", "keys", "Show the log's key; grant and revoke agents' keys."),
 }

@@ -18,6 +18,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "ledger/forensics",
         "ledger/trust",
         "ledger/api",
+        "ledger/gateway",
         "ledger/cli",
     ),
     "jiter": ("ledger/records",),

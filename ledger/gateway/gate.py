@@ -1,0 +1,233 @@
+"""What happens to each message of a client, told once for both transports.
+
+    1  understood   message.py read it already; what is ambiguous never comes here
+    2  claimed      its id is free, and now taken
+    3  judged       by the policy
+    4  recorded     the intent is in the ledger, durable; a gateway that dies from here on leaves an intent without an outcome
+    5  approved     where the policy wants a person's word
+    6  passed on    by the transport, byte for byte as it came
+    7  answered     the outcome is recorded as the answer passes by
+
+What fails before 6 is not passed on, and the client is told.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+from ledger.client import Ledger, LedgerAway
+from ledger.client.http import ProblemError
+from ledger.core.errors import LedgerError
+from ledger.gateway import identity
+from ledger.gateway.call import Call, arguments_of, resource_of, tool_of
+from ledger.gateway.definitions import Change, Definitions
+from ledger.gateway.message import Answer, Message, answers
+from ledger.gateway.policy import Asked, Policy, Verdict
+from ledger.gateway.replies import Replier, denied, not_recorded
+from ledger.gateway.session import Session, Waiting
+
+CANCELLED: Final = "notifications/cancelled"
+VERSION_META: Final = "io.modelcontextprotocol/protocolVersion"
+UNRECORDED: Final = (LedgerAway, ProblemError, LedgerError, OSError)
+Reply: TypeAlias = dict[str, Any]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """What the transport knows of who calls.
+
+    Attributes:
+        transport: stdio or http.
+        identity: members of the record's `identity`.
+        traceparent: the HTTP header, or None.
+    """
+
+    transport: str
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    traceparent: str | None = None
+
+
+class Gate:
+    """Judges and records the messages of all clients of one server."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        definitions: Definitions,
+        policy: Policy | None = None,
+        *,
+        server: str | None = None,
+    ) -> None:
+        """A gate that records in `ledger`.
+
+        Args:
+            ledger: the SDK's recorder.
+            definitions: what the server's tools were said to be.
+            policy: what may not pass; everything may when None.
+            server: what the server is called in records; what it calls itself when None.
+        """
+        self._ledger = ledger
+        self._definitions = definitions
+        self._policy = policy
+        self._server = server
+        self._said: str | None = None
+
+    # ---- from the client
+
+    async def admit(self, messages: tuple[Message, ...], session: Session, caller: Caller) -> list[Reply]:
+        """Judge and record what acts among messages whose ids are claimed. Empty: pass them on. Else: answer with these.
+
+        One message of a batch that may not pass keeps back the whole batch: the server gets it as it was sent, or not at all.
+        """
+        calls = [message for message in messages if message.acts]
+        verdicts = [self._judge(message) for message in calls]
+        refused = next((verdict for verdict in verdicts if verdict.effect != "allow"), None)
+        begun: list[Call] = []
+        try:
+            for message, verdict in zip(calls, verdicts, strict=True):
+                begun.append(await self._begin(message, refused or verdict, session, caller))
+        except asyncio.CancelledError:
+            self._stop(messages, session, begun, not_recorded("cancelled"))
+            raise
+        except UNRECORDED as error:
+            log.warning("not passed on, because it could not be recorded: %s", error)
+            return self._stop(messages, session, begun, not_recorded(str(error)))
+        if refused is not None:
+            for call in begun:
+                call.action.deny(refused.reason or None, policy=refused.facet())
+            return self._stop(messages, session, [], denied(refused.rule, refused.reason))
+        return []
+
+    async def _begin(self, message: Message, verdict: Verdict, session: Session, caller: Caller) -> Call:
+        action = self._ledger.action(
+            {**tool_of(message), **self._digest(message)},
+            arguments=arguments_of(message),
+            resource=resource_of(message),
+            server=self._server or self._said,
+            identity={**agent_of(message, session), **caller.identity},
+            policy=verdict.facet() if self._policy is not None else None,
+            trace=identity.of_trace(message.meta, caller.traceparent) or None,
+            ext=_circumstances(message, session, caller),
+        )
+        call = Call(action, message)
+        waiting = session.waiting(message.id)
+        if waiting is not None:
+            waiting.call = call
+        await action.astart()
+        return call
+
+    def _judge(self, message: Message) -> Verdict:
+        if self._policy is None:
+            return Verdict("allow", "", "", "", "")
+        name = message.params.get("name") or message.params.get("uri") or message.method
+        arguments = arguments_of(message)
+        asked = Asked(
+            message.method or "",
+            str(name),
+            self._server or self._said or "",
+            arguments if isinstance(arguments, Mapping) else {},
+        )
+        return self._policy.judge(asked)
+
+    def _digest(self, message: Message) -> dict[str, str]:
+        digest = (
+            self._definitions.digest(str(message.params.get("name")))
+            if message.method == "tools/call"
+            else None
+        )
+        return {"definition_digest": digest} if digest else {}
+
+    def _stop(
+        self, messages: tuple[Message, ...], session: Session, begun: list[Call], reply: Replier
+    ) -> list[Reply]:
+        for call in begun:
+            call.end("cancelled", "mcp.not_passed_on")
+        session.release(messages)
+        return [
+            reply(message) for message in messages if message.method is not None and message.id is not None
+        ]
+
+    def note(self, messages: tuple[Message, ...], session: Session) -> bool:
+        """Take in what a client says that concerns its other messages. False: do not pass this on.
+
+        A cancellation of a request that is still held back ends it here: the server has never seen it.
+        """
+        passing = True
+        for message in messages:
+            if message.method == "initialize":
+                session.agent = identity.of_client(message.params.get("clientInfo"))
+            elif message.method == CANCELLED:
+                waiting = session.waiting(message.params.get("requestId"))
+                if waiting is not None and waiting.held is not None:
+                    waiting.held.cancel()
+                    passing = len(messages) > 1
+                elif waiting is not None and waiting.call is not None:
+                    waiting.call.end("cancelled", "mcp.cancelled")
+        return passing
+
+    # ---- from the server
+
+    def observe(self, data: bytes, session: Session) -> None:
+        """Take in what a server sent, as it is passed to the client."""
+        for answer in answers(data):
+            waiting = session.settle(answer.id)
+            if waiting is not None:
+                try:
+                    self._settled(waiting, answer, session)
+                except UNRECORDED as error:
+                    log.error("what came of %s could not be recorded: %s", waiting.method, error)  # noqa: TRY400
+
+    def _settled(self, waiting: Waiting, answer: Answer, session: Session) -> None:
+        if waiting.call is not None:
+            waiting.call.answered(answer)
+        elif isinstance(answer.result, Mapping):
+            self._learn(waiting, answer.result, session)
+
+    def _learn(self, waiting: Waiting, result: Mapping[str, Any], session: Session) -> None:
+        if waiting.method in {"initialize", "server/discover"}:
+            info = result.get("serverInfo")
+            named = info.get("name") if isinstance(info, Mapping) else None
+            self._said = named if isinstance(named, str) and named else self._said
+            version = result.get("protocolVersion")
+            session.version = version if isinstance(version, str) else session.version
+        elif waiting.method == "tools/list":
+            changes = self._definitions.see(result.get("tools"))
+            for change in changes:
+                self._record_change(change)
+            self._definitions.keep(changes)
+
+    def _record_change(self, change: Change) -> None:
+        record: dict[str, Any] = {
+            "type": "mcp.tool_definition" if change.before is None else "mcp.tool_definition_changed",
+            "tool": {
+                "name": change.name,
+                "protocol": "mcp",
+                "server": self._server or self._said,
+                "definition_digest": change.digest,
+            },
+            "source": {"original": change.definition},
+        }
+        if change.before is not None:
+            record["ext"] = {"mcp.previous_digest": change.before}
+            log.warning("the definition of the tool %r has changed", change.name)
+        self._ledger.record(record)
+
+
+def agent_of(message: Message, session: Session) -> Mapping[str, Any]:
+    """The agent as the message says, else as the session began."""
+    return identity.of_client(message.meta.get(identity.CLIENT_INFO)) or session.agent
+
+
+def _circumstances(message: Message, session: Session, caller: Caller) -> dict[str, Any]:
+    version = message.meta.get(VERSION_META) or session.version
+    known = {
+        "mcp.transport": caller.transport,
+        "mcp.request_id": message.id if message.id is not None else None,
+        "mcp.protocol_version": version if isinstance(version, str) else None,
+        "mcp.session": session.thumbprint,
+    }
+    return {name: value for name, value in known.items() if value not in {None, ""}}
