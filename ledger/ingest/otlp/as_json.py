@@ -17,6 +17,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 from ledger.core.errors import Code, FormatError, LedgerError
+from ledger.ingest.otlp.item import Item, Pairs, cut
 from ledger.ingest.otlp.said import (
     UNREADABLE,
     Place,
@@ -31,7 +32,6 @@ from ledger.ingest.otlp.said import (
     span_of,
 )
 from ledger.ingest.otlp.spans import LogRecord, Span
-from ledger.ingest.otlp.values import Item, Pairs, cut
 from ledger.records.strict import strict
 
 MAX_JSON_VALUES: Final = 2_000_000  # of a body: as Python's objects they take 200 MB at most

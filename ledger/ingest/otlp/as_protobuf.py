@@ -11,6 +11,7 @@ from opentelemetry.proto.trace.v1 import trace_pb2
 
 from ledger.core.errors import Code, FormatError, LedgerError
 from ledger.ingest.otlp.frames import UNCOUNTED_BYTES, Frame, refuse_dense
+from ledger.ingest.otlp.item import Item, Pairs, cut
 from ledger.ingest.otlp.said import (
     UNREADABLE,
     Place,
@@ -25,7 +26,6 @@ from ledger.ingest.otlp.said import (
     span_of,
 )
 from ledger.ingest.otlp.spans import LogRecord, Span
-from ledger.ingest.otlp.values import Item, Pairs, cut
 
 _PLAIN: Final = frozenset({"string_value", "bool_value", "int_value", "double_value", "bytes_value"})
 _M = TypeVar("_M", bound=Message)

@@ -11,9 +11,9 @@ from typing import Any, Final, NamedTuple
 from ledger.core.errors import Code, LedgerError
 from ledger.ingest.otlp import as_json, as_protobuf
 from ledger.ingest.otlp.frames import MAX_ITEMS, Frame, frames, too_many_items
+from ledger.ingest.otlp.item import Item
 from ledger.ingest.otlp.said import Place
 from ledger.ingest.otlp.spans import LogRecord, Span
-from ledger.ingest.otlp.values import Item
 
 JSON: Final = "application/json"
 PROTOBUF: Final = "application/x-protobuf"

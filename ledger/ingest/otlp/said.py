@@ -7,8 +7,8 @@ than OTLP (`otel.dropped_attributes_count`). Sources: opentelemetry-proto, `trac
 from typing import Any, Final, NamedTuple
 
 from ledger.core.errors import Code, FormatError
+from ledger.ingest.otlp.item import Item, Pairs
 from ledger.ingest.otlp.spans import NOTHING, Attributes, Event, LogRecord, Span
-from ledger.ingest.otlp.values import Item, Pairs
 
 TRACE_ID_DIGITS, SPAN_ID_DIGITS = 32, 16
 KINDS: Final = ("", "internal", "server", "client", "producer", "consumer")
