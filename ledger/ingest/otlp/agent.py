@@ -1,0 +1,78 @@
+"""An agent's run → one record, and an intent for each tool call that it tells of. Every other span → one record that keeps it."""
+
+from typing import Final
+
+from ledger.ingest.draft import Draft
+from ledger.ingest.otlp import autogen, crewai, names
+from ledger.ingest.otlp.calls import calls, this_turn
+from ledger.ingest.otlp.chat import Answer, answer_of, intents, model_facts, prompt_of
+from ledger.ingest.otlp.messages import Message, read, user_text
+from ledger.ingest.otlp.sheet import Sheet
+
+_GIVEN: Final = ("gen_ai.input.messages", "pydantic_ai.all_messages", "input.value")
+_SAID: Final = ("gen_ai.output.messages", "pydantic_ai.all_messages", "output.value")
+
+
+def agent(sheet: Sheet) -> int:
+    """Records of an agent's run. Its messages stay in `source.original`: the model calls within it are spans of their own.
+
+    Returns:
+        How many tool calls were too many for records of their own.
+    """
+    given, said = _messages(sheet, _GIVEN, "user"), this_turn(_messages(sheet, _SAID, "assistant"))
+    text = user_text(given) or crewai.task_of(sheet)
+    facts = _decision(sheet) if names.RESPONSE_ID[0] in sheet.bag.left else {}
+    draft = sheet.own(sheet.draft("agent.run", "run"))
+    draft.content("request.text", text)
+    sheet.who(draft)
+    crewai.agent_of(sheet, draft)
+    _run(sheet, draft)
+    sheet.outcome(draft)
+    sheet.last(draft)
+    return intents(sheet, calls(said), "call", facts)
+
+
+def other(sheet: Sheet) -> None:
+    """The record of any other span: spans hang below it, so it stands in the log with all it says."""
+    draft = sheet.own(sheet.draft("otel.span", "span"))
+    draft.content("request.text", crewai.task_of(sheet))
+    sheet.who(draft)
+    _run(sheet, draft)
+    sheet.outcome(draft)
+    sheet.last(draft)
+
+
+def hop(sheet: Sheet) -> int:
+    """Records of a message that AutoGen's runtime passed on: what it tells, and the span itself.
+
+    Returns:
+        How many events were too many for records of their own.
+    """
+    beyond = autogen.hop(sheet)
+    other(sheet)
+    return beyond
+
+
+def _decision(sheet: Sheet) -> dict[str, str]:
+    """A service ran the agent: the span of the run is the model's call too. What its tool calls repeat of it."""
+    given = prompt_of(sheet)
+    answer: Answer = answer_of(sheet)
+    draft = sheet.own(sheet.draft("decision", "decision"))
+    facts = model_facts(sheet, draft, answer)
+    draft.content("decision.prompt", given or None).content("decision.output", answer.messages or None)
+    draft.content("request.text", user_text(given))
+    sheet.done(draft)
+    return facts
+
+
+def _run(sheet: Sheet, draft: Draft) -> None:
+    if not draft.has("request.conversation_id"):
+        draft.set("request.conversation_id", autogen.run_of(sheet.span))
+
+
+def _messages(sheet: Sheet, attributes: names.Names, role: str) -> list[Message]:
+    """The messages in the first of these attributes that holds some. Nothing is taken."""
+    for name in attributes:
+        if name in sheet.bag.left and (found := read(sheet.bag.left[name], role)):
+            return found
+    return []

@@ -1,0 +1,186 @@
+"""A model call → a decision, the tool calls it asks for, and those that its history tells of."""
+
+from typing import Any, Final, NamedTuple
+
+from ledger.ingest.draft import Draft, fact
+from ledger.ingest.otlp import flat, names
+from ledger.ingest.otlp.calls import Call, calls, last_group
+from ledger.ingest.otlp.embedded import structure
+from ledger.ingest.otlp.messages import Message, core, message, read, user_text
+from ledger.ingest.otlp.results import generation
+from ledger.ingest.otlp.sheet import Sheet
+
+MAX_CALLS: Final = 128  # of one model call; what is beyond is counted, and stands in the decision's output
+_OF_THE_CALL: Final = ("provider", "request_model", "response_model", "response_id")
+
+
+class Answer(NamedTuple):
+    """What a model answered; the rest is None where only the attributes of the span may say it."""
+
+    messages: list[Message]
+    response_id: object = None
+    finish_reason: object = None
+
+
+_NO_ANSWER: Final = Answer([])
+
+
+def chat(sheet: Sheet) -> int:
+    """Records of a model call.
+
+    Returns:
+        How many tool calls were too many for records of their own.
+    """
+    given, answer = prompt_of(sheet), answer_of(sheet)
+    draft = sheet.own(sheet.draft("decision", "decision"))
+    facts = model_facts(sheet, draft, answer)
+    draft.content("decision.prompt", given or None)
+    draft.content("request.text", user_text(given))
+    draft.content("decision.output", answer.messages or None)
+    sheet.who(draft)
+    sheet.outcome(draft)
+    sheet.last(draft)
+    beyond = intents(sheet, calls(answer.messages), "call", facts)
+    return beyond + intents(sheet, calls(last_group(given)), "told", {})
+
+
+def model_facts(sheet: Sheet, draft: Draft, answer: Answer = _NO_ANSWER) -> dict[str, str]:
+    """Put in which model answered, and how. What of it each of its tool calls repeats, by path."""
+    bag = sheet.bag
+    draft.set("decision.provider", bag.text(names.PROVIDER))
+    asked, answered = bag.text(names.REQUEST_MODEL), bag.text(names.RESPONSE_MODEL)
+    named = bag.text(
+        ("llm.model_name",)
+    )  # OpenInference: the model that answered, or else the one that was asked
+    draft.put(
+        "decision.request_model", asked or _invoked_model(sheet) or (None if answer.messages else named)
+    )
+    draft.set("decision.response_model", answered or (named if answer.messages else None))
+    draft.put("decision.response_id", bag.text(names.RESPONSE_ID) or answer.response_id)
+    draft.put("decision.finish_reason", _finish_reason(sheet) or answer.finish_reason)
+    draft.set("decision.input_tokens", bag.count(names.INPUT_TOKENS))
+    draft.set("decision.output_tokens", bag.count(names.OUTPUT_TOKENS))
+    decision = draft.record.get("decision", {})
+    return {f"decision.{name}": decision[name] for name in _OF_THE_CALL if name in decision}
+
+
+def prompt_of(sheet: Sheet) -> list[Message]:
+    """What the model was given, system instructions first."""
+    bag = sheet.bag
+    given = (
+        _taken(sheet, "gen_ai.input.messages", "user")
+        or _flat(sheet, "llm.input_messages.", "input.value", "user").messages
+        or _flat(sheet, "gen_ai.prompt.", "gen_ai.prompt", "user").messages
+        or _taken(sheet, "gen_ai.prompt", "user")
+        or _taken(sheet, "input.value", "user")
+    )
+    instructions = structure(bag.left.get("gen_ai.system_instructions"))
+    if isinstance(instructions, list | str) and instructions:
+        bag.pop("gen_ai.system_instructions")
+        parts = instructions if isinstance(instructions, list) else [instructions]
+        given = [message({"role": "system", "parts": parts}, "system"), *given]
+    return given
+
+
+def answer_of(sheet: Sheet) -> Answer:
+    """What the model answered."""
+    if messages := _taken(sheet, "gen_ai.output.messages", "assistant"):
+        return Answer(messages, None, messages[0].get("finish_reason"))
+    for prefix, whole in (
+        ("llm.output_messages.", "output.value"),
+        ("gen_ai.completion.", "gen_ai.completion"),
+    ):
+        answer = _flat(sheet, prefix, whole, "assistant")
+        if answer.messages:
+            return answer
+    return _generated(sheet, "gen_ai.completion") or _generated(sheet, "output.value") or _NO_ANSWER
+
+
+def intents(
+    sheet: Sheet, asked: list[Call], part: str, facts: dict[str, str], time_ns: int | None = None
+) -> int:
+    """An intent for each tool call, below the span that tells of it.
+
+    Args:
+        sheet: the span.
+        asked: the calls.
+        part: what they are within the span: "call" if the model asked for them in it, "told" if it was told of them.
+        facts: what each intent repeats, by path.
+        time_ns: when, if not at the span's start.
+
+    Returns:
+        How many were too many.
+    """
+    for index, call in enumerate(asked[:MAX_CALLS]):
+        draft = sheet.below(sheet.draft("action.intent", f"{part}.{index}", time_ns))
+        draft.put("tool.name", call.name).put("tool.call_id", call.call_id).content(
+            "tool.arguments", call.arguments
+        )
+        for path, value in facts.items():
+            draft.set(path, value)
+        if call.answered:
+            draft.content("outcome.result", call.result)
+        sheet.done(draft)
+    return max(len(asked) - MAX_CALLS, 0)
+
+
+def _taken(sheet: Sheet, name: str, role: str) -> list[Message]:
+    """The messages in one attribute, which is taken if they can be read."""
+    found = read(sheet.bag.left[name], role) if name in sheet.bag.left else None
+    if not found:
+        return []
+    sheet.bag.pop(name)
+    return found
+
+
+def _generated(sheet: Sheet, name: str) -> Answer | None:
+    """The answer in one attribute: a library's whole result, or messages of any shape."""
+    result = generation(sheet.bag.left.get(name))
+    if result is None:
+        messages = _taken(sheet, name, "assistant")
+        return Answer(messages) if messages else None
+    sheet.bag.left[name] = result.rest
+    return Answer(result.messages, result.response_id, result.finish_reason)
+
+
+def _flat(sheet: Sheet, prefix: str, whole: str, role: str) -> Answer:
+    """Messages written out flat. The same ones may be there once more in one piece, which says more of them: then that is taken."""
+    found = read(flat.take(sheet.bag, prefix), role)
+    if not found:
+        return _NO_ANSWER
+    reason = found[0].get("finish_reason")
+    if whole not in sheet.bag.left:
+        return Answer(found, None, reason)
+    result = generation(sheet.bag.left[whole]) if role == "assistant" else None
+    fuller = result.messages if result else read(sheet.bag.left[whole], role)
+    if fuller is not None and core(fuller) == core(found):
+        found = fuller
+        sheet.bag.pop(whole)
+        if result is not None:
+            sheet.bag.left[whole] = result.rest
+    return (
+        Answer(found, result.response_id, result.finish_reason or reason)
+        if result
+        else Answer(found, None, reason)
+    )
+
+
+def _finish_reason(sheet: Sheet) -> str | None:
+    """As it was sent; of several answers each."""
+    left = sheet.bag.left
+    reasons = structure(left.get("gen_ai.response.finish_reasons"))
+    if isinstance(reasons, list) and reasons and all(isinstance(reason, str) for reason in reasons):
+        said = ",".join(reasons)
+        if fact(said) == said:
+            sheet.bag.pop("gen_ai.response.finish_reasons")
+        return said
+    return sheet.bag.text(names.FINISH_REASON)
+
+
+def _invoked_model(sheet: Sheet) -> Any:
+    """OpenInference says the model asked for among the parameters of the call."""
+    parameters = structure(sheet.bag.left.get("llm.invocation_parameters"))
+    if not isinstance(parameters, dict):
+        return None
+    found = parameters.get("model") or parameters.get("model_name")
+    return found if isinstance(found, str) else None

@@ -1,0 +1,101 @@
+"""Whole results that a library serialises into one attribute: LangChain's of a model call and of a tool (OpenInference, LangSmith and
+Traceloop pass them on as text), OpenAI's of a model call.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ledger.ingest.otlp.embedded import structure
+from ledger.ingest.otlp.messages import Message, message, read
+
+
+class Generation(NamedTuple):
+    """A model's answer. `rest` is what the result says besides the messages."""
+
+    messages: list[Message]
+    response_id: object
+    finish_reason: object
+    rest: dict[str, Any]
+
+
+class ToolMessage(NamedTuple):
+    """What a tool returned. `rest` is what the message says besides it."""
+
+    content: Any
+    call_id: object
+    status: object
+    rest: dict[str, Any]
+
+
+def generation(value: object) -> Generation | None:
+    """A model call's result; None if it is none.
+
+    LangChain: `{"generations": [[{"message": …}]], "llm_output": …}`. OpenAI: `{"id", "choices": [{"message": …}]}`, `{"id", "output": […]}`.
+    """
+    found = structure(value)
+    if not isinstance(found, Mapping):
+        return None
+    if isinstance(found.get("generations"), list):
+        return _langchain(found, found["generations"])
+    for name in ("choices", "output"):
+        if isinstance(found.get("id"), str) and isinstance(found.get(name), list):
+            messages = read(found[name], "assistant") or []
+            reason = messages[0].get("finish_reason") if messages else None
+            return Generation(
+                messages, found["id"], reason, {key: member for key, member in found.items() if key != name}
+            )
+    return None
+
+
+def tool_message(value: object) -> ToolMessage | None:
+    """A ToolMessage in any of its forms, also as the `output` of a run; None if it is none."""
+    found = structure(value)
+    if isinstance(found, Mapping) and isinstance(found.get("output"), Mapping):
+        found = found["output"]
+    if not isinstance(found, Mapping):
+        return None
+    for inner in ("kwargs", "data"):
+        if isinstance(found.get(inner), Mapping):
+            found = {
+                **{name: member for name, member in found.items() if name not in {inner, "type"}},
+                **found[inner],
+            }
+    if found.get("type") != "tool" or "tool_call_id" not in found:
+        return None
+    rest = {
+        name: member
+        for name, member in found.items()
+        if name not in {"content", "tool_call_id", "status", "type"} and member
+    }
+    return ToolMessage(found.get("content"), found["tool_call_id"], found.get("status"), rest)
+
+
+def _langchain(found: Mapping[str, Any], batches: list[Any]) -> Generation | None:
+    answers = [answer for batch in batches if isinstance(batch, list) for answer in batch]
+    if not answers or len(batches) != sum(isinstance(batch, list) for batch in batches):
+        return None
+    if not all(isinstance(answer, Mapping) for answer in answers):
+        return None
+    messages = [_message(answer) for answer in answers]
+    metadata, info = (_object(messages[0].get(name)) for name in ("response_metadata", "generation_info"))
+    reason = metadata.get("finish_reason") or info.get("finish_reason")
+    rest = {name: member for name, member in found.items() if name != "generations"}
+    return Generation(messages, metadata.get("id"), reason, rest)
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _message(answer: Mapping[str, Any]) -> Message:
+    said = answer.get("message")
+    if not isinstance(said, Mapping):
+        return (
+            message(answer.get("text"), "assistant")
+            if isinstance(answer.get("text"), str)
+            else message(answer, "assistant")
+        )
+    rest = {
+        name: member for name, member in answer.items() if name not in {"message", "text", "type"} and member
+    }
+    return {**rest, **message(said, "assistant")}

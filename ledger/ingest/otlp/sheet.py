@@ -1,0 +1,179 @@
+"""One span, or one log record, on its way to records: what all of its records share."""
+
+import re
+from typing import Any, Final
+
+from ledger.ingest.draft import Draft, record_id
+from ledger.ingest.otlp import names
+from ledger.ingest.otlp.attributes import Bag, original
+from ledger.ingest.otlp.embedded import structure
+from ledger.ingest.otlp.kinds import Kind
+from ledger.ingest.otlp.spans import Span
+from ledger.records.limits import MAX_COUNT
+
+_TRACE_ID: Final = re.compile(r"[0-9a-f]{32}")
+_SPAN_ID: Final = re.compile(r"[0-9a-f]{16}")
+_MAPPED: Final = frozenset({"service.name", "service.instance.id"})
+_STATUSES: Final = {"error": "failure", "ok": "success"}
+
+
+class Sheet:
+    """A span's attributes, taken one by one into its records.
+
+    Attributes:
+        bag: attributes that no member holds yet.
+        extra: what `source.original` says besides them.
+    """
+
+    __slots__ = ("bag", "extra", "kind", "made", "place", "span", "submitter")
+
+    def __init__(self, span: Span, kind: Kind, submitter: str, place: str = "") -> None:
+        """Start with a span; `place` tells one log record of a span from another."""
+        self.span = span
+        self.kind = kind
+        self.submitter = submitter
+        self.place = place
+        self.bag = Bag(span.attributes)
+        self.extra: dict[str, Any] = {}
+        self.made: list[bytes] = []
+
+    def draft(self, record_type: str, part: str, time_ns: int | None = None) -> Draft:
+        """A record of this span: where it was taken from, and the trace it stands in."""
+        span = self.span
+        draft = Draft(
+            record_type,
+            span.start_ns if time_ns is None else time_ns,
+            record_id("otlp", self.submitter, span.trace_id, span.span_id, f"{self.place}{part}"),
+        )
+        service = span.resource.get("service.name")
+        draft.put("source.id", f"otlp:{service}" if isinstance(service, str) and service else "otlp")
+        draft.put("identity.agent_instance_id", span.resource.get("service.instance.id"))
+        if _TRACE_ID.fullmatch(span.trace_id):
+            draft.set("trace.trace_id", span.trace_id)
+        return (
+            draft.ext("otel.scope", span.scope).ext("otel.span_kind", span.kind).ext("otel.kind", self.kind)
+        )
+
+    def own(self, draft: Draft) -> Draft:
+        """Put in the span's own ids and its duration: for the records that are about the span itself."""
+        span = self.span
+        if _SPAN_ID.fullmatch(span.span_id):
+            draft.set("trace.span_id", span.span_id)
+        if span.parent_span_id and _SPAN_ID.fullmatch(span.parent_span_id):
+            draft.set("trace.parent_span_id", span.parent_span_id)
+        return draft
+
+    def below(self, draft: Draft) -> Draft:
+        """Make the span the parent: for the records of what it tells about others."""
+        if _SPAN_ID.fullmatch(self.span.span_id):
+            draft.set("trace.parent_span_id", self.span.span_id)
+        return draft
+
+    def done(self, draft: Draft) -> None:
+        """Hand a record in."""
+        self.made.append(draft.bytes())
+
+    def last(self, draft: Draft) -> None:
+        """Hand in the record that also keeps what no member holds."""
+        draft.set("source.original", original(self._left()))
+        self.made.append(draft.bytes())
+
+    def outcome(self, draft: Draft) -> None:
+        """How the span ended, as far as it says: an unset status is no success, and no failure."""
+        span = self.span
+        status = _STATUSES.get(span.status)
+        draft.set("outcome.status", status)
+        self.duration(draft)
+        if status == "failure":
+            draft.set("outcome.error_type", self.bag.text(("error.type",)) or self.exception())
+
+    def duration(self, draft: Draft) -> None:
+        """How long it took; a span that ended before it began keeps its end as it was sent."""
+        nanoseconds = self.span.end_ns - self.span.start_ns
+        if 0 <= nanoseconds <= MAX_COUNT and self.span.end_ns:
+            draft.set("outcome.duration_ns", nanoseconds)
+        elif self.span.end_ns:
+            self.extra["end_unix_ns"] = str(self.span.end_ns)
+
+    def exception(self) -> str | None:
+        """The class of the last exception that the span's events tell."""
+        for event in reversed(self.span.events):
+            if event.name == "exception" and (found := Bag(event.attributes).text(("exception.type",))):
+                return found
+        return None
+
+    def who(self, draft: Draft) -> None:
+        """The agent, the person it acts for, and the conversation, where the span says them."""
+        within = {
+            name: Bag(found)
+            for name in names.WITHIN
+            if isinstance(found := structure(self.bag.left.get(name)), dict)
+        }
+        metadata = within.get("metadata")
+        draft.set("identity.agent_id", self.bag.text(names.AGENT_ID))
+        name = self.bag.text(names.AGENT_NAME) or (metadata and metadata.text(("lc_agent_name",)))
+        draft.set("identity.agent_name", name)
+        draft.set("identity.agent_version", self.bag.text(names.AGENT_VERSION))
+        self._person(draft, within)
+        thread = metadata.text(("thread_id",)) if metadata else None
+        draft.set("request.conversation_id", thread or self.bag.text(names.CONVERSATION))
+        for place, found in within.items():
+            self.bag.left[place] = found.left
+
+    def _person(self, draft: Draft, within: dict[str, Bag]) -> None:
+        places = [(self.bag, name, name) for name in names.PRINCIPAL]
+        places += [
+            (within[place], key, f"{place}.{key}") for place, key in names.PRINCIPAL_WITHIN if place in within
+        ]
+        for bag, name, source in places:
+            if name in bag.left and draft.person("identity.principal", bag.left[name]).has(
+                "identity.principal"
+            ):
+                person = bag.pop(name)
+                for other, alias, _ in places:
+                    if other.left.get(alias) == person:
+                        del other.left[alias]
+                checked = (
+                    name == "enduser.id"
+                    and self.span.kind == "server"
+                    and "mcp.method.name" in self.span.attributes
+                )
+                draft.set("identity.principal_source", "enduser.id (MCP server)" if checked else source)
+                return
+
+    def _left(self) -> dict[str, Any]:
+        """What no member holds, in an order that does not depend on the sender's."""
+        span = self.span
+        left: dict[str, Any] = {"name": span.name, **self.extra} if span.name else dict(self.extra)
+        if self.bag.left:
+            left["attributes"] = dict(sorted(self.bag.left.items(), key=lambda item: str(item[0])))
+        if span.status != "unset":
+            left["status"] = (
+                {"code": span.status, "message": span.status_message}
+                if span.status_message
+                else {"code": span.status}
+            )
+        if span.events:
+            left["events"] = [
+                {"name": event.name, "time_unix_ns": str(event.time_ns), "attributes": event.attributes}
+                for event in span.events
+            ]
+        if span.links:
+            left["links"] = [{"trace_id": trace_id, "span_id": span_id} for trace_id, span_id in span.links]
+        if any(
+            sent and not shape.fullmatch(sent)
+            for shape, sent in ((_TRACE_ID, span.trace_id), (_SPAN_ID, span.span_id))
+        ):
+            left["ids"] = {"trace_id": span.trace_id, "span_id": span.span_id}
+        resource = {
+            name: value
+            for name, value in span.resource.items()
+            if name not in _MAPPED or not isinstance(value, str)
+        }
+        if resource:
+            left["resource"] = resource
+        if span.scope_version:
+            left["scope_version"] = span.scope_version
+        if span.flags:
+            left["flags"] = list(span.flags)
+        return left
