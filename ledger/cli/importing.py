@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from ledger.cli import terminal
 from ledger.cli.agentdojo.runs import parse_run, records
 from ledger.cli.exits import CommandError, Exit
-from ledger.cli.posting import Posted, Refusals, batches, post_batch
+from ledger.cli.posting import Posted, Refusals, batches, post_batch, was_refused
 from ledger.cli.target import Data, Json, TokenFile, Url, connect
 from ledger.core.errors import LedgerError
 
@@ -42,7 +42,7 @@ def agentdojo(
         task = bar.add_task("importing", total=sum(path.stat().st_size for path in files), records=0)
         for batch in batches(_records(files, bar, task)):
             for result in post_batch(client, batch, posted):
-                if "seq" not in result:
+                if was_refused(result):
                     refusals.say(result)
             bar.update(task, records=posted.total)
     if terminal.wants_json(as_json):

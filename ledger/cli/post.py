@@ -10,7 +10,7 @@ import typer
 
 from ledger.cli import terminal
 from ledger.cli.exits import CommandError, Exit
-from ledger.cli.posting import Posted, Refusals, batches, post_batch
+from ledger.cli.posting import Posted, Refusals, batches, post_batch, was_refused
 from ledger.cli.reading import record_of, records_in
 from ledger.cli.target import Data, Json, TokenFile, Url, connect
 
@@ -71,7 +71,7 @@ class _Shown:
         """Take in one record's result."""
         if self._as_json:
             terminal.write(json.dumps(result, ensure_ascii=False) + "\n")
-        if "seq" not in result:
+        if was_refused(result):
             self._refusals.say(result)
             return
         self._good += 1

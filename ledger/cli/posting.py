@@ -35,7 +35,7 @@ class Posted:
 
     def count(self, result: dict[str, Any]) -> None:
         """Count one record's result."""
-        if "seq" not in result:
+        if was_refused(result):
             self.refused += 1
         elif result.get("existing"):
             self.existing += 1
@@ -56,6 +56,11 @@ class Posted:
         there = f", {self.existing:,} were there already" if self.existing else ""
         refused = f", {self.refused:,} refused" if self.refused else ""
         return f"{self.appended:,} appended{there}{refused}; the log has {self.size:,} entries"
+
+
+def was_refused(result: dict[str, Any]) -> bool:
+    """Whether a record's result is a problem. A problem may name a `seq` too: of the entry that has the record's id."""
+    return "leaf_hash" not in result
 
 
 class Refusals:

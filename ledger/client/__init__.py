@@ -10,17 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ledger.client.action import Action
+    from ledger.client.errors import ForkError, LedgerAway, RecordsLost
     from ledger.client.http import ProblemError
     from ledger.client.ledger import Ledger
-    from ledger.client.sender import LedgerAway
+    from ledger.client.spool import Spool
 
 _HOMES = {
     "Action": "action",
+    "ForkError": "errors",
     "Ledger": "ledger",
-    "LedgerAway": "sender",
+    "LedgerAway": "errors",
     "ProblemError": "http",
+    "RecordsLost": "errors",
+    "Spool": "spool",
 }
-__all__ = ["Action", "Ledger", "LedgerAway", "ProblemError"]
+__all__ = ["Action", "ForkError", "Ledger", "LedgerAway", "ProblemError", "RecordsLost", "Spool"]
 
 
 def __getattr__(name: str) -> Any:

@@ -24,8 +24,8 @@ class Recorder(Protocol):
     async def apost(self, record: Mapping[str, Any]) -> None:
         """The same, without holding up the loop."""
 
-    def queue(self, record: Mapping[str, Any]) -> None:
-        """Have a record made durable in the background."""
+    def queue(self, record: Mapping[str, Any], *, told: bool = False) -> None:
+        """Have a record made durable in the background. `told`: the caller knows already that it may not arrive."""
 
 
 class Action:
@@ -46,7 +46,7 @@ class Action:
         self.outcome: dict[str, Any] = {}
         self._recorder = recorder
         self._facets = facets
-        self._started = self._ended = False
+        self._started = self._ended = self._told = False
         self._approvals = 0
         self._began_ns = 0
         self._inside: AbstractContextManager[None] | None = None
@@ -186,12 +186,13 @@ class Action:
 
     def _not_run(self, error: BaseException) -> None:
         """The intent may have reached the log all the same: so does that the tool did not run."""
+        self._told = True
         self.end("cancelled", error_type=_type_of(error))
 
     def _queue(self, record_type: str, facets: dict[str, Any], part: str) -> None:
         joins = {name: self._facets[name] for name in ("trace",) if name in self._facets}
         about = {"type": record_type, "id": f"{self.id}:{part}", "action_id": self.id}
-        self._recorder.queue({**about, **joins, **cleaned(facets)})
+        self._recorder.queue({**about, **joins, **cleaned(facets)}, told=self._told)
 
 
 def _type_of(error: BaseException) -> str:

@@ -6,20 +6,30 @@ act.result = send(to)
 """
 
 import asyncio
+import atexit
 import functools
 import inspect
+import logging
 import os
+import sys
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
+import msgspec
+
 from ledger.client.action import Action
 from ledger.client.context import current, merged, trace_members, within
+from ledger.client.errors import ForkError, LedgerAway
+from ledger.client.exchange import Exchange
 from ledger.client.http import LedgerClient
 from ledger.client.members import Facet, cleaned
 from ledger.client.sender import Sender
+from ledger.client.spool import Spool
+from ledger.core.errors import LedgerError
 from ledger.records.prepare import uuid7
 from ledger.records.values import time_text
 
@@ -28,6 +38,11 @@ TOKEN_VARIABLE = "AGENT_LEDGER_TOKEN"  # noqa: S105 - the name of a variable
 DEFAULT_URL = "http://127.0.0.1:8731"
 Effect = Literal["read", "create", "update", "delete", "execute", "send", "pay", "delegate"]
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+_LEDGERS: weakref.WeakSet["Ledger"] = weakref.WeakSet()
+_PARENTS: list[Sender] = []  # kept: a connection that ends in a child ends in its parent
+
+logger = logging.getLogger(__name__)
 
 
 class Ledger:
@@ -39,7 +54,7 @@ class Ledger:
         token: str | None = None,
         *,
         source: str = "agent",
-        away: Literal["block"] | Any = "block",
+        away: Literal["block"] | Spool = "block",
         identity: Facet | None = None,
         key: Any = None,
         verifier_key: str | None = None,
@@ -51,22 +66,38 @@ class Ledger:
             url: the ledger's address; $AGENT_LEDGER_URL when None.
             token: a writer's token; $AGENT_LEDGER_TOKEN when None.
             source: who records, as `source.id` says; an instance number is added.
-            away: what happens while the ledger cannot be reached. "block": no tool runs.
+            away: what happens while the ledger cannot be reached. "block": no tool runs. A `Spool`: records go to the disk, and no tool
+                runs whose intent is not there.
             identity: members of `identity` for every record.
             key: the agent's signing key.
             verifier_key: the log's verifier key as you know it.
             timeout_s: how long a tool waits for its intent to be durable.
 
         Raises:
-            ValueError: the url is none.
+            ValueError: the url is none, or `away` something else.
+            LedgerError: `locked`: another recorder has the spool.
+            OSError: the spool cannot be had.
         """
-        if away != "block" or key is not None or verifier_key is not None:
-            raise ValueError('this release knows away="block" alone, and neither keys nor pins')
+        if key is not None or verifier_key is not None:
+            raise ValueError("this release knows neither keys nor pins")
+        if away != "block" and not isinstance(away, Spool):
+            raise ValueError(f'away is "block" or a Spool, not {away!r}')
         address = url or os.environ.get(URL_VARIABLE) or DEFAULT_URL
         token = token or (os.environ.get(TOKEN_VARIABLE) or "").strip() or None
-        self.source = f"{source}/{uuid7()[-12:]}"
         self.identity: Facet = dict(identity or {})
-        self._sender = Sender(LedgerClient(address, token, timeout_s=timeout_s), self.source)
+        self._name, self._address, self._token = source, address, token
+        self._timeout_s = timeout_s
+        self._closed = False
+        self._sender = self._connected(away if isinstance(away, Spool) else None)
+        _LEDGERS.add(self)
+
+    def _connected(self, spool: Spool | None) -> Sender:
+        self.source = f"{self._name}/{uuid7()[-12:]}"
+        client = LedgerClient(self._address, self._token, timeout_s=self._timeout_s)
+        return Sender(Exchange(client), self._line, spool, self._timeout_s, self._begun)
+
+    def _line(self, record: Mapping[str, Any], seq: int) -> bytes:
+        return msgspec.json.encode({**record, "source": {"id": self.source, "seq": seq}})
 
     # ---- actions
 
@@ -223,26 +254,86 @@ class Ledger:
     # ---- sending
 
     def post(self, record: Mapping[str, Any]) -> None:
-        """Send a record whose members were cleaned, and wait until it is durable."""
-        self._sender.post(self._timed(record))
+        """Send a record whose members were cleaned, and wait until it is durable.
+
+        Raises:
+            LedgerAway: it is not, in time.
+            ProblemError, LedgerError: it was refused.
+            ForkError: nothing is sent to this log any more.
+        """
+        done = self._sender.submit(self._timed(record), waited_for=True)
+        try:
+            done.result(self._timeout_s)
+        except TimeoutError:
+            raise LedgerAway(self._sender.why()) from None
 
     async def apost(self, record: Mapping[str, Any]) -> None:
         """The same, without holding up the event loop."""
-        await asyncio.to_thread(self._sender.post, self._timed(record))
+        done = self._sender.submit(self._timed(record), waited_for=True)
+        try:
+            await asyncio.wait_for(asyncio.wrap_future(done), self._timeout_s)
+        except TimeoutError:
+            raise LedgerAway(self._sender.why()) from None
 
-    def queue(self, record: Mapping[str, Any]) -> None:
-        """Send a record whose members were cleaned, in the background."""
-        self._sender.post(self._timed(record))
+    def queue(self, record: Mapping[str, Any], *, told: bool = False) -> None:
+        """Send a record whose members were cleaned, in the background. One that cannot be taken is lost, which is said, unless the
+        caller was told before that it may not arrive.
+        """
+        timed = self._timed(record)
+        try:
+            self._sender.submit(timed, waited_for=False, told=told)
+        except (LedgerAway, ForkError, LedgerError) as error:
+            if not told:
+                self._sender.lose(str(timed["id"]), str(error))
 
     def _timed(self, record: Mapping[str, Any]) -> dict[str, Any]:
         return {"id": uuid7(), "time": time_text(time.time_ns()), **record}
 
+    @property
+    def lost(self) -> int:
+        """How many records could not be recorded although nobody was told: each is also an error in the log of the process."""
+        return self._sender.lost
+
     def flush(self, timeout_s: float | None = None) -> None:
-        """Return when the ledger has everything."""
+        """Return when the ledger has everything.
+
+        Raises:
+            LedgerAway: it has not, in time. What waits is sent later.
+            ForkError: nothing is sent to this log any more.
+        """
+        self._sender.flush(self._timeout_s if timeout_s is None else timeout_s)
+
+    async def aflush(self, timeout_s: float | None = None) -> None:
+        """The same, without holding up the event loop."""
+        await asyncio.to_thread(self.flush, timeout_s)
 
     def close(self) -> None:
-        """Send what waits, and end."""
-        self._sender.close()
+        """Send what waits, and end: done at exit too. What a spool holds is sent at the next start.
+
+        Raises:
+            RecordsLost: records were lost, now or before.
+        """
+        if not self._closed:
+            self._closed = True
+            atexit.unregister(self.close)
+            self._sender.close(self._timeout_s)
+
+    def _begun(self) -> None:
+        """From now on there is something to flush at exit, which for a child of multiprocessing is not Python's own."""
+        atexit.register(self.close)
+        util = sys.modules.get("multiprocessing.util")
+        process = sys.modules.get("multiprocessing.process")
+        if util is not None and process is not None and process.parent_process() is not None:
+            util.Finalize(self, self.close, exitpriority=1)
+
+    def _in_child(self) -> None:
+        """This process is a fork. Its parent's thread, connection, numbers and spool are its parent's."""
+        _PARENTS.append(self._sender)
+        if self._sender.spools:
+            logger.warning(
+                "%s is a fork without the spool: while the ledger is away, no tool of it runs", os.getpid()
+            )
+        self._sender = self._connected(None)
 
     def __enter__(self) -> Self:
         return self
@@ -251,3 +342,19 @@ class Ledger:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self.close)
+
+
+def _after_fork() -> None:
+    for ledger in list(_LEDGERS):
+        ledger._in_child()  # noqa: SLF001 - the same module
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,45 +1,382 @@
-"""Brings records to the ledger, in order."""
+"""Brings records to the ledger, in order: one thread, which sends what has arrived as one group.
 
+    direct     records wait in memory; `submit`'s future is done when the ledger has answered
+    spooling   the ledger is away, or was, and the spool is not empty: records go to the disk, and the future is done when they are there
+
+A record that was numbered is sent until the ledger answers for it: whoever gave up waiting for it says so in a later record, so that
+`source.seq` has no gaps that mean nothing. What cannot be delivered is never dropped in silence: the caller is told, or it is an
+error in the log of the process, and counted.
+"""
+
+import logging
+import random
 import threading
-from collections.abc import Mapping
-from typing import Any
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
 
-import msgspec
+from ledger.client.errors import ForkError, LedgerAway, RecordsLost
+from ledger.client.exchange import AwayError, Exchange, Refused
+from ledger.client.http import ProblemError
+from ledger.client.spool import Spool
 
-from ledger.client.http import JSON, LedgerClient, ProblemError, UnreachableError
+GROUP_RECORDS: Final = 500
+GROUP_BYTES: Final = 4_000_000
+WAITING_BYTES: Final = 32 * 1024 * 1024  # in memory; outcomes of what has started may take as much again
+FIRST_RETRY_S: Final = 0.1
+MAX_RETRY_S: Final = 5.0
+
+logger = logging.getLogger(__name__)
+Encoder = Callable[[Mapping[str, Any], int], bytes]
+Done = Future[None]
 
 
-class LedgerAway(Exception):  # noqa: N818 - says what is the case, as the caller tests for it
-    """The ledger cannot be reached, or takes nothing now: nothing durable is known of this record, and its tool must not run."""
+@dataclass(slots=True)
+class Waiting:
+    """A record on its way.
+
+    Attributes:
+        line: as it is sent.
+        id: its id.
+        done: for who waits for it, or None.
+        told: whether the caller knows already that it may not arrive: then it is no loss.
+    """
+
+    line: bytes
+    id: str
+    done: Done | None
+    told: bool
 
 
 class Sender:
-    """Posts one record at a time and numbers them."""
+    """What waits, and the thread that sends it."""
 
-    def __init__(self, client: LedgerClient, source: str) -> None:
-        self._client, self._source = client, source
-        self._lock = threading.Lock()
-        self._seq = 0
+    def __init__(
+        self,
+        exchange: Exchange,
+        encode: Encoder,
+        spool: Spool | None,
+        patience_s: float,
+        begun: Callable[[], None] = lambda: None,
+    ) -> None:
+        """A sender that has not begun.
 
-    def post(self, record: Mapping[str, Any]) -> None:
-        """Have a record made durable.
+        Args:
+            exchange: the connection.
+            encode: makes a record's line, given its number.
+            spool: where records go while the ledger is away, or None: then nothing starts.
+            patience_s: how long the ledger may be away before a record that somebody waits for is not even taken.
+            begun: called once, when there is something to send.
 
         Raises:
-            LedgerAway: no ledger answered in time.
-            ProblemError: the ledger refused the record.
+            LedgerError, OSError: the spool cannot be had.
         """
-        with self._lock:
-            complete = {**record, "source": {"id": self._source, "seq": self._seq}}
-            try:
-                self._client.post_records(msgspec.json.encode(complete), JSON)
-            except UnreachableError as error:
-                raise LedgerAway(str(error)) from None
-            except ProblemError as problem:
-                if problem.status in {429, 503}:
-                    raise LedgerAway(problem.detail) from None
-                raise
-            self._seq += 1
+        self.lost = 0
+        self._exchange, self._encode, self._spool = exchange, encode, spool
+        self._patience_s, self._begun = patience_s, begun
+        self._changed = threading.Condition()
+        self._queue: deque[Waiting] = deque()
+        self._bytes = 0
+        self._seq = 0
+        self._closing = False
+        self._spooling = False
+        self._forked: ForkError | None = None
+        self._away_since: float | None = None
+        self._away: AwayError | None = None
+        self._retry_at = 0.0
+        self._retry_s = FIRST_RETRY_S
+        self._thread: threading.Thread | None = None
+        if spool is not None:
+            spool.open()
+            if not spool.empty:
+                self._spooling = True
+                self._begin()
 
-    def close(self) -> None:
-        """Close the connection."""
-        self._client.close()
+    @property
+    def spools(self) -> bool:
+        """Whether it has a spool."""
+        return self._spool is not None
+
+    # ---- for the callers
+
+    def submit(self, record: Mapping[str, Any], *, waited_for: bool, told: bool = False) -> Done:
+        """Number a record and take it. Where a tool waits for it, the future is done when it is durable, or with why it is not.
+
+        Args:
+            record: its members.
+            waited_for: whether a tool waits for it: such a record leaves room for the outcomes of those that run.
+            told: whether the caller knows already that it may not arrive.
+
+        Raises:
+            LedgerAway: it was not taken.
+            ForkError: nothing is sent to this log any more.
+            LedgerError: no line can be made of it.
+        """
+        done: Done = Future()
+        with self._changed:
+            self._check_open(waited_for=waited_for)
+            line = self._encode(record, self._seq)
+            self._check_room(len(line), waited_for=waited_for)
+            waiting = Waiting(line, str(record.get("id")), done if waited_for else None, waited_for or told)
+            if self._spooling and self._spool is not None:
+                self._spool.append(line, self._teller(waiting))
+            else:
+                self._queue.append(waiting)
+                self._bytes += len(line)
+            self._seq += 1
+            self._begin()
+            self._changed.notify_all()
+        return done
+
+    def lose(self, record_id: str, why: str) -> None:
+        """Say that a record is lost."""
+        self.lost += 1
+        logger.error("the record %s is lost: %s", record_id, why)
+
+    def why(self) -> str:
+        """What kept the newest records waiting."""
+        with self._changed:
+            return str(self._away) if self._away is not None else "the ledger does not answer"
+
+    def flush(self, timeout_s: float) -> None:
+        """Return when the ledger has everything.
+
+        Raises:
+            LedgerAway: not in time. What waits is sent later.
+            ForkError: never.
+        """
+        with self._changed:
+            self._retry_at = 0.0
+            self._changed.notify_all()
+            delivered = self._changed.wait_for(lambda: self._idle() or self._forked is not None, timeout_s)
+            if self._forked is not None:
+                raise self._forked
+        if not delivered:
+            raise LedgerAway(f"not everything was delivered within {timeout_s:g} s: {self.why()}")
+
+    def close(self, timeout_s: float) -> None:
+        """Send what waits, and end. What is in the spool stays there for the next start.
+
+        Raises:
+            RecordsLost: records were lost, now or before.
+        """
+        try:
+            if self._thread is not None:
+                self.flush(timeout_s)
+        except (LedgerAway, ForkError) as error:
+            self._keep(error)
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+        if self._spool is not None:
+            self._spool.close()
+        self._exchange.close()
+        if self.lost:
+            raise RecordsLost(
+                self.lost, f"{self.lost} records were lost: the process's log says which, and why"
+            )
+
+    # ---- under the lock
+
+    def _begin(self) -> None:
+        if self._thread is None:
+            self._begun()
+            self._thread = threading.Thread(target=self._run, name="agent-ledger", daemon=True)
+            self._thread.start()
+
+    def _idle(self) -> bool:
+        return not self._queue and not self._spooling
+
+    def _check_open(self, *, waited_for: bool) -> None:
+        if self._forked is not None:
+            raise self._forked
+        if self._closing:
+            raise LedgerAway("the ledger was closed")
+        long_away = self._away_since is not None and time.monotonic() - self._away_since > self._patience_s
+        if (
+            waited_for
+            and self._spool is None
+            and self._away is not None
+            and (long_away or self._away.hopeless)
+        ):
+            raise LedgerAway(str(self._away))
+
+    def _check_room(self, size: int, *, waited_for: bool) -> None:
+        if self._spool is not None and not self._spool.room(self._bytes + size, reserve=waited_for):
+            raise LedgerAway(f"the spool {self._spool.path} is full, and the ledger is away: {self._away}")
+        if not self._spooling and self._bytes + size > (WAITING_BYTES if waited_for else 2 * WAITING_BYTES):
+            raise LedgerAway(f"{self._bytes:,} bytes wait to be sent, and no more are kept: {self._away}")
+
+    # ---- the thread
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._due():
+                    if self._closing:
+                        return
+                    self._changed.wait(self._until_retry())
+                spooling = self._spooling
+                group = [] if spooling else self._group()
+            try:
+                if spooling:
+                    self._replay()
+                else:
+                    self._answered(group, self._exchange.post([waiting.line for waiting in group]))
+                self._succeeded()
+            except AwayError as away:
+                self._went_away(away)
+            except ForkError as fork:
+                self._forks(fork)
+                return
+            except Exception as error:  # the thread must live: whatever this is, it is tried again
+                logger.exception("sending to the ledger failed unexpectedly")
+                self._went_away(AwayError(f"{type(error).__name__}: {error}"))
+
+    def _due(self) -> bool:
+        return not self._idle() and not self._closing and time.monotonic() >= self._retry_at
+
+    def _until_retry(self) -> float | None:
+        return None if self._idle() else max(self._retry_at - time.monotonic(), 0.0)
+
+    def _group(self) -> list[Waiting]:
+        group: list[Waiting] = []
+        size = 0
+        for waiting in self._queue:
+            size += len(waiting.line)
+            if group and (len(group) >= GROUP_RECORDS or size > GROUP_BYTES):
+                break
+            group.append(waiting)
+        return group
+
+    def _answered(self, group: list[Waiting], results: list[Refused | None]) -> None:
+        for waiting, refused in zip(group, results, strict=False):
+            problem = refused.problem if refused is not None else None
+            if waiting.done is not None:
+                settle(waiting.done, problem)
+            elif problem is not None and not waiting.told:
+                self.lose(waiting.id, f"the ledger refuses it: {problem.detail} [{problem.code}]")
+            with self._changed:
+                self._queue.popleft()
+                self._bytes -= len(waiting.line)
+
+    def _replay(self) -> None:
+        spool = self._spool
+        if spool is None:
+            return
+        found = spool.read(GROUP_RECORDS, GROUP_BYTES)
+        while found:
+            lines = [line for line, _ in found if line is not None]
+            results = iter(self._exchange.post(lines) if lines else [])
+            found = self._replayed(spool, found, results)
+        with self._changed:
+            self._spooling = not spool.empty
+
+    def _replayed(
+        self, spool: Spool, found: list[tuple[bytes | None, int]], results: Iterator[Refused | None]
+    ) -> list[tuple[bytes | None, int]]:
+        """Note what became of records from the spool. Returns those that are to be sent again."""
+        for at, (line, end) in enumerate(found):
+            if line is None:
+                self.lose("of a damaged line", f"it is kept in {spool.path}")
+            else:
+                refused = next(results, ...)
+                if refused is ...:
+                    return found[at:]
+                if refused is not None:
+                    self._keep_refused(spool, line, refused.problem)
+            spool.delivered(end)
+        return []
+
+    def _keep_refused(self, spool: Spool, line: bytes, problem: ProblemError) -> None:
+        spool.refuse(line, {"status": problem.status, "code": problem.code, "detail": problem.detail})
+        self.lose("from the spool", f"the ledger refuses it; it is kept in {spool.path}: {problem.detail}")
+
+    def _succeeded(self) -> None:
+        with self._changed:
+            if self._away is not None:
+                logger.warning("the ledger is back")
+            self._away = self._away_since = None
+            self._retry_s, self._retry_at = FIRST_RETRY_S, 0.0
+            self._changed.notify_all()
+
+    def _went_away(self, away: AwayError) -> None:
+        now = time.monotonic()
+        with self._changed:
+            if self._away is None:
+                logger.warning("the ledger is away: %s", away)
+                self._away_since = now
+            self._away = away
+            wait_s = max(self._retry_s * random.uniform(0.5, 1.0), away.retry_after_s or 0.0)  # noqa: S311 - jitter
+            if away.retry_after_s:
+                wait_s *= random.uniform(1.0, 1.2)  # noqa: S311 - or all who were told the same come back at once
+            self._retry_at = now + wait_s
+            self._retry_s = min(self._retry_s * 2, MAX_RETRY_S)
+            self._to_spool()
+            if away.hopeless and self._spool is None:
+                for waiting in self._queue:
+                    if waiting.done is not None:
+                        settle(waiting.done, LedgerAway(str(away)))
+            self._changed.notify_all()
+
+    def _to_spool(self) -> None:
+        """Everything that waits goes to the disk, and what comes after it too, until the spool is empty again."""
+        if self._spool is None:
+            return
+        while self._queue:
+            waiting = self._queue.popleft()
+            self._bytes -= len(waiting.line)
+            try:
+                self._spool.append(waiting.line, self._teller(waiting))
+            except LedgerAway as error:
+                self._teller(waiting)(error)
+        self._spooling = True
+
+    def _teller(self, waiting: Waiting) -> Callable[[BaseException | None], None]:
+        """Tells who waits for a record how it went; where nobody does, that it is lost."""
+
+        def tell(error: BaseException | None) -> None:
+            if waiting.done is not None:
+                settle(waiting.done, error)
+            elif error is not None and not waiting.told:
+                self.lose(waiting.id, str(error))
+
+        return tell
+
+    def _forks(self, fork: ForkError) -> None:
+        logger.critical("%s", fork)
+        with self._changed:
+            self._forked = fork
+            for waiting in self._queue:
+                if waiting.done is not None:
+                    settle(waiting.done, fork)
+                    waiting.done = None
+            self._to_spool()
+            self._changed.notify_all()
+
+    def _keep(self, error: Exception) -> None:
+        """The end, and not everything was delivered: what is not on the disk is lost."""
+        with self._changed:
+            if self._forked is None:
+                self._to_spool()
+            for waiting in self._queue:
+                self._teller(waiting)(error)
+            self._queue.clear()
+            self._bytes = 0
+            if self._spool is not None and not self._spool.empty:
+                logger.warning("records wait in the spool for the next start: %s", error)
+
+
+def settle(done: Done, error: BaseException | None) -> None:
+    """Say how it went, if anybody still listens."""
+    with suppress(InvalidStateError):
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)

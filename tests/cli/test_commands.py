@@ -90,6 +90,15 @@ def test_a_refused_record_does_not_stop_the_others_and_is_told(ledger):
     assert b"error: record 1: tool.args is not a member" in posted.stderr
 
 
+def test_a_record_whose_id_is_taken_by_another_is_told_as_refused(ledger):
+    record = action()
+    other = {**record, "tool": {"name": "other"}}
+    posted = ledger.run("post", stdin=lines(record, other))
+    assert posted.returncode == 2
+    assert b"1 appended, 1 refused" in posted.stderr
+    assert b"which says something else: a new record needs a new id [id-conflict]" in posted.stderr
+
+
 def test_refusals_are_counted_from_the_first_record_on_and_told_up_to_a_number(ledger):
     wrong = [action(tool={"args": {}}) for _ in range(30)]
     posted = ledger.run("post", stdin=lines(*[action() for _ in range(500)], *wrong))

@@ -152,7 +152,11 @@ def test_a_member_that_does_not_exist_is_an_error_where_it_was_written(ledger):
 
 def test_without_a_ledger_the_tool_does_not_run():
     ran = []
-    with pytest.raises(LedgerAway), Ledger("http://127.0.0.1:9", "t").action("x"):
+    with (
+        pytest.raises(LedgerAway),
+        Ledger("http://127.0.0.1:9", "t", timeout_s=0.3) as away,
+        away.action("x"),
+    ):
         ran.append(1)
     assert ran == []
 

@@ -1,0 +1,356 @@
+"""The ledger is away, slow, full, killed; the agent is killed: no tool runs without its intent, and the log has each record once."""
+
+import asyncio
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from ledger.client import Ledger, LedgerAway, ProblemError, RecordsLost, Spool
+from tests.client.conftest import entries, token
+from tests.faults.server import ROOT, Server
+from tests.project.tree import free_port
+
+ORIGIN = "test.example/away"
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A data folder and a port: where a server comes and goes."""
+    servers = []
+    port = free_port()
+
+    def serve() -> Server:
+        servers.append(Server(tmp_path / "data", origin=ORIGIN, options=("--port", str(port))))
+        return servers[-1]
+
+    serve.running = servers
+    yield serve
+    for server in servers:
+        server.stop()
+
+
+def check_sources(records: list[dict]) -> None:
+    """Each recorder's numbers are there from 0 on, in order, once, without a gap."""
+    by_source: dict[str, list[int]] = {}
+    for record in records:
+        by_source.setdefault(record["source"]["id"], []).append(record["source"]["seq"])
+    assert all(numbers == list(range(len(numbers))) for numbers in by_source.values())
+
+
+def test_a_spool_takes_what_the_ledger_cannot_and_replays_it_in_order_once(place, tmp_path):
+    server = place()
+    with Ledger(server.url, token(server), away=Spool(tmp_path / "spool"), timeout_s=5) as ledger:
+        with ledger.action("before"):
+            pass
+        ledger.flush()
+        server.kill()
+        for n in range(20):
+            with ledger.action("during", arguments={"n": n}) as act:
+                act.result = n
+        with pytest.raises(LedgerAway):
+            ledger.flush(0.2)
+        server = place()
+        ledger.flush(20)
+        with ledger.action("after"):
+            pass
+    records = entries(server)
+    assert len(records) == 2 * 22
+    check_sources(records)
+    assert [
+        r["tool"]["arguments"]["n"] for r in records if r.get("tool", {}).get("name") == "during"
+    ] == list(range(20))
+    assert list((tmp_path / "spool").glob("*.spool")) == []
+
+
+def test_what_a_closed_recorder_left_in_its_spool_is_sent_at_the_next_start(place, tmp_path):
+    server = place()
+    server.kill()
+    with Ledger(server.url, token(server), away=Spool(tmp_path / "spool"), timeout_s=0.5) as ledger:
+        with ledger.action("alone") as act:
+            act.result = 1
+        assert ledger.lost == 0
+    server = place()
+    with Ledger(server.url, token(server), away=Spool(tmp_path / "spool")) as ledger:
+        ledger.flush(20)
+    assert [record["type"] for record in entries(server)] == ["action.intent", "action.outcome"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_agents_and_the_ledger_are_killed_and_every_tool_that_ran_has_its_intent_once(place, tmp_path, seed):
+    server = place()
+    notes = tmp_path / "notes"
+    arguments = [server.url, token(server), str(tmp_path / "spool"), str(notes)]
+    for turn in range(2):
+        agent = subprocess.Popen(
+            [sys.executable, "-m", "tests.client.agent", *arguments],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        try:
+            ran = lines(notes)
+            wait_until(lambda ran=ran: len(lines(notes)) > len(ran) + 20)
+            server.kill()  # in the middle of whatever it does
+            ran = lines(notes)
+            wait_until(lambda ran=ran: len(lines(notes)) > len(ran) + 20)
+            if (seed + turn) % 2:
+                server = place()
+                time.sleep(0.02 * seed)  # the spool is being replayed
+        finally:
+            agent.kill()
+            agent.wait()
+        if server.process.poll() is not None:
+            server = place()
+    with Ledger(
+        server.url, token(server), source="last", away=Spool(tmp_path / "spool"), timeout_s=20
+    ) as ledger:
+        ledger.flush(30)
+    records = entries(server)
+    intents = Counter(record["action_id"] for record in records if record["type"] == "action.intent")
+    assert set(lines(notes)) <= intents.keys()
+    assert set(intents.values()) == {1}
+    check_sources(records)
+    assert list((tmp_path / "spool").glob("*.spool")) == []
+
+
+def lines(path: Path) -> list[str]:
+    with suppress(FileNotFoundError):
+        return path.read_text().split()
+    return []
+
+
+def wait_until(true, timeout_s: float = 30) -> None:
+    deadline_s = time.monotonic() + timeout_s
+    while not true():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.005)
+
+
+def test_a_full_spool_stops_tools_and_leaves_room_for_outcomes(tmp_path):
+    spool = Spool(tmp_path / "spool", max_bytes=64 * 1024)
+    ledger = Ledger(f"http://127.0.0.1:{free_port()}", "t", away=spool, timeout_s=1)
+    running = []
+
+    def fill() -> None:
+        while True:
+            running.append(ledger.action("step", arguments="x" * 2000).start())
+
+    with pytest.raises(LedgerAway, match="is full"):
+        fill()
+    assert len(running) > 10
+    for act in running[:5]:
+        act.succeed()
+    ledger._sender.close(0.1)
+    assert ledger.lost == 0
+
+
+def test_blocking_tools_wait_for_a_ledger_that_restarts(place):
+    server = place()
+    with Ledger(server.url, token(server), timeout_s=20) as ledger:
+        with ledger.action("one"):
+            pass
+        ledger.flush()
+        server.kill()
+        threading.Timer(0.5, place).start()
+        with ledger.action("two"):
+            pass
+    records = entries(place.running[-1])
+    assert [r["tool"]["name"] for r in records if "tool" in r] == ["one", "two"]
+    check_sources(records)
+
+
+def test_a_tool_that_was_blocked_did_not_run_and_the_log_says_so_later(place):
+    server = place()
+    with Ledger(server.url, token(server), timeout_s=0.5) as ledger:
+        ledger.flush()
+        server.kill()
+        for _ in range(3):
+            with pytest.raises(LedgerAway):
+                ledger.action("blocked").start()
+        began = time.monotonic()
+        with pytest.raises(LedgerAway):
+            ledger.action("at once").start()
+        assert time.monotonic() - began < 0.4  # it has been away for long: nobody waits again
+        server = place()
+        ledger.flush(20)
+        with ledger.action("good"):
+            pass
+    records = entries(server)
+    check_sources(records)
+    blocked = {r["action_id"] for r in records if r.get("tool", {}).get("name") == "blocked"}
+    ends = {r["action_id"]: r["outcome"] for r in records if r["type"] == "action.outcome"}
+    assert blocked
+    assert all(ends[action]["status"] == "cancelled" for action in blocked)
+
+
+def test_outcomes_that_are_lost_are_said_at_close_and_in_the_log_of_the_process(place, caplog):
+    server = place()
+    ledger = Ledger(server.url, token(server), timeout_s=0.5)
+    act = ledger.action("step").start()
+    server.kill()
+    act.succeed()
+    with caplog.at_level(logging.ERROR), pytest.raises(RecordsLost) as lost:
+        ledger.close()
+    assert (lost.value.lost, ledger.lost) == (1, 1)
+    assert f"{act.id}:outcome is lost" in caplog.text
+
+
+def test_a_record_that_is_refused_is_an_error_where_it_was_waited_for_and_said_where_not(place, caplog):
+    server = place()
+    ledger = Ledger(server.url, token(server))
+    with pytest.raises(ProblemError) as refused:
+        ledger.action("x", trace={"trace_id": "no hex"}).start()
+    assert refused.value.code == "invalid-member"
+    taken = ledger.record({"type": "note", "id": "n-1", "ext": {"a.b": 1}}, wait=True)
+    assert taken == "n-1"
+    with pytest.raises(ProblemError) as conflict:
+        ledger.record({"type": "note", "id": "n-1", "ext": {"a.b": 2}}, wait=True)
+    assert conflict.value.status == 409
+    ledger.record({"type": "note", "id": "n-1", "ext": {"a.b": 3}})
+    with caplog.at_level(logging.ERROR), pytest.raises(RecordsLost):
+        ledger.close()
+    assert "n-1 is lost" in caplog.text
+
+
+def test_a_spooled_record_that_is_refused_is_kept_and_said_and_stops_nothing(place, tmp_path, caplog):
+    server = place()
+    server.kill()
+    ledger = Ledger(server.url, token(server), away=Spool(tmp_path / "spool"), timeout_s=20)
+    ledger.record({"type": "note", "id": "same", "time": "2026-01-01T00:00:00Z"}, wait=True)
+    ledger.record({"type": "note", "id": "same", "time": "2027-01-01T00:00:00Z"}, wait=True)
+    with ledger.action("after"):
+        pass
+    server = place()
+    ledger.flush(20)
+    with pytest.raises(RecordsLost):
+        ledger.close()
+    kept = [json.loads(line) for line in (tmp_path / "spool" / "refused.ndjson").read_text().splitlines()]
+    assert [(line["problem"]["code"], json.loads(line["record"])["time"]) for line in kept] == [
+        ("id-conflict", "2027-01-01T00:00:00Z")
+    ]
+    assert [record["type"] for record in entries(server)] == ["note", "action.intent", "action.outcome"]
+
+
+class Busy(BaseHTTPRequestHandler):
+    """Answers 429 with Retry-After twice, and then takes everything."""
+
+    protocol_version = "HTTP/1.1"
+    times: list[float]
+    groups: list[int]
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"])).splitlines()
+        self.times.append(time.monotonic())
+        if len(self.times) <= 2:
+            problem = {"type": "urn:agent-ledger:problem:queue-full", "status": 429, "detail": "full"}
+            self.answer(429, problem, ("Retry-After", "1"))
+        else:
+            self.groups.append(len(body))
+            self.answer(201, {"size": 9, "results": [{"seq": 1} for _ in body]})
+
+    def answer(self, status: int, body: dict, *headers: tuple[str, str]) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        for name, value in [*headers, ("Content-Length", str(len(data)))]:
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_busy_ledger_is_given_the_time_it_asks_for_and_what_waits_goes_as_one_group():
+    handler = type("Handler", (Busy,), {"times": [], "groups": []})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever).start()
+    try:
+        with Ledger(f"http://127.0.0.1:{server.server_port}", "t", timeout_s=10) as ledger:
+            threads = [threading.Thread(target=ledger.action("x").start) for _ in range(20)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        first, second, third = handler.times[:3]
+        assert second - first >= 1
+        assert third - second >= 1
+        assert handler.groups[0] >= 19
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_many_tasks_wait_without_holding_up_the_loop(place):
+    server = place()
+
+    async def main() -> float:
+        worst = 0.0
+
+        async def tick() -> None:
+            nonlocal worst
+            while True:
+                began = time.monotonic()
+                await asyncio.sleep(0.005)
+                worst = max(worst, time.monotonic() - began)
+
+        async def step(n: int) -> None:
+            async with ledger.action("step", arguments={"n": n}) as act:
+                act.result = n
+
+        ticking = asyncio.ensure_future(tick())
+        async with Ledger(server.url, token(server)) as ledger:
+            await asyncio.gather(*(step(n) for n in range(200)))
+            await ledger.aflush()
+        ticking.cancel()
+        return worst
+
+    assert asyncio.run(main()) < 0.5
+    records = entries(server)
+    assert len(records) == 400
+    check_sources(records)
+
+
+def test_what_is_queued_is_sent_at_exit_and_from_forked_and_spawned_children(place, tmp_path):
+    server = place()
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import multiprocessing, os, sys\n"
+        "from ledger.client import Ledger\n"
+        "ledger = Ledger(source='parent')\n"
+        "def child(n):\n"
+        "    with ledger.action('child') as act:\n"
+        "        act.result = n\n"
+        "if __name__ == '__main__':\n"
+        "    with ledger.action('parent'):\n"
+        "        pass\n"
+        "    for method in ('fork', 'spawn'):\n"
+        "        made = multiprocessing.get_context(method).Process(target=child, args=(1,))\n"
+        "        made.start()\n"
+        "        made.join()\n"
+        "        assert made.exitcode == 0\n"
+        "    ledger.request(text='last words')\n"
+    )
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "AGENT_LEDGER_URL": server.url,
+        "AGENT_LEDGER_TOKEN": token(server),
+    }
+    subprocess.run([sys.executable, str(script)], env=environment, check=True, timeout=60)
+    records = entries(server)
+    check_sources(records)
+    assert len({record["source"]["id"] for record in records}) == 3
+    assert Counter(record["type"] for record in records) == {
+        "action.intent": 3,
+        "action.outcome": 3,
+        "request": 1,
+    }
