@@ -31,6 +31,7 @@ from ledger.client.adapters.run import (
     Run,
     answer_part,
     call_part,
+    parsed,
     text_part,
     user_of,
 )
@@ -219,7 +220,7 @@ def _part(content: Content) -> dict[str, Any]:
     if content.type == "text":
         return text_part(content.text)
     if content.type == "function_call":
-        return call_part(content.call_id, content.name, content.arguments)
+        return call_part(content.call_id, content.name, parsed(content.arguments))
     if content.type == "function_result":
         return answer_part(content.call_id, content.result)
     return dict(content.to_dict())

@@ -1,9 +1,11 @@
 """What the adapters share: one run of an agent, by which its decisions and tool calls are recorded."""
 
+import json
 import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from copy import copy
 from typing import Any, Final
 
 from ledger.client.action import Action
@@ -96,6 +98,15 @@ class Run:
             self._trace = {"trace_id": secrets.token_hex(16)}
         self.scope = scope or secrets.token_hex(8)
 
+    def by(self, identity: Facet) -> "Run":
+        """The same run where another agent acts in it: after a handoff."""
+        other = copy(self)
+        other.identity = {
+            **self.identity,
+            **{name: value for name, value in identity.items() if value is not None},
+        }
+        return other
+
     def asked(self) -> None:
         """Record what was asked."""
         if self.request:
@@ -166,3 +177,13 @@ def call_part(call_id: object, name: object, arguments: object) -> dict[str, Any
 def answer_part(call_id: object, answer: object) -> dict[str, Any]:
     """A message's part that is what a tool answered."""
     return {"type": "tool_call_response", "id": call_id, "response": answer}
+
+
+def parsed(arguments: object) -> Any:
+    """A call's arguments as the values they are: most frameworks hand on the model's JSON text. What is no JSON stays a text."""
+    if not isinstance(arguments, str):
+        return arguments
+    try:
+        return json.loads(arguments)
+    except ValueError:
+        return arguments
