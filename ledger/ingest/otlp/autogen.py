@@ -100,7 +100,7 @@ def _executed(sheet: Sheet, event: dict[str, Any], place: str) -> None:
     for index, result in enumerate(event["content"][:MAX_CALLS]):
         if not isinstance(result, dict):
             continue
-        draft = sheet.below(sheet.draft("action.outcome", f"executed.{place}.{index}", _time(event)))
+        draft = sheet.below(sheet.draft("action.outcome", f"result.{place}.{index}", _time(event)))
         draft.put("tool.name", result.get("name")).put("tool.call_id", result.get("call_id"))
         draft.content("outcome.result", result.pop("content", None))
         if isinstance(result.get("is_error"), bool):

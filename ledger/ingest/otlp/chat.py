@@ -22,6 +22,7 @@ class Answer(NamedTuple):
     finish_reason: object = None
 
 
+_SILENCE: Final = {"type": "text", "content": ""}
 _NO_ANSWER: Final = Answer([])
 
 
@@ -36,12 +37,20 @@ def chat(sheet: Sheet) -> int:
     facts = model_facts(sheet, draft, answer)
     draft.content("decision.prompt", given or None)
     draft.content("request.text", user_text(given))
-    draft.content("decision.output", answer.messages or None)
+    put_output(sheet, draft, answer.messages)
     sheet.who(draft)
     sheet.outcome(draft)
     sheet.last(draft)
     beyond = intents(sheet, calls(answer.messages), "call", facts)
     return beyond + intents(sheet, calls(last_group(given)), "told", {})
+
+
+def put_output(sheet: Sheet, draft: Draft, answered: list[Message]) -> None:
+    """Put in what the model answered. Nothing said is no output: a library that leaves out tool calls must not seem to know of none."""
+    if any(item != _SILENCE for answer in answered for item in answer["parts"]):
+        draft.content("decision.output", answered)
+    elif answered:
+        sheet.extra["output"] = answered
 
 
 def model_facts(sheet: Sheet, draft: Draft, answer: Answer = _NO_ANSWER) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from ledger.ingest.otlp.calls import calls, told
-from ledger.ingest.otlp.chat import Answer, chat, intents, model_facts
+from ledger.ingest.otlp.chat import Answer, chat, intents, model_facts, put_output
 from ledger.ingest.otlp.embedded import structure
 from ledger.ingest.otlp.governance import governance
 from ledger.ingest.otlp.messages import Message, message, user_text
@@ -79,10 +79,10 @@ def _choice(sheet: Sheet, body: dict[str, Any]) -> int:
     reason = answered.get("finish_reason")
     draft = sheet.own(sheet.draft("decision", "decision"))
     facts = model_facts(sheet, draft, Answer([answered], None, reason))
-    draft.content("decision.output", [answered])
+    put_output(sheet, draft, [answered])
     sheet.who(draft)
     sheet.last(draft)
-    return intents(sheet, calls([answered]), "call", facts)
+    return intents(sheet, calls([answered]), "choice", facts)
 
 
 def _given(sheet: Sheet, said: Message) -> int:

@@ -114,15 +114,11 @@ def _drop_copies(sheet: Sheet, aliases: names.Names, sent: object) -> None:
 
 
 def _server(sheet: Sheet) -> str | None:
-    """Who offers the tool: by its own name if a server says it, by its address if a client does."""
-    bag, span = sheet.bag, sheet.span
-    named = bag.text(("fastmcp.server.name",))
-    if named is not None:
-        return named
-    if span.kind == "server":
-        return fact(span.resource.get("service.name"))
-    address, port = bag.text(("server.address",)), bag.count(("server.port",))
-    return address if address is None or port is None else f"{address}:{port}"
+    """Who offers the tool, as the server itself says. A client's address of it is another name of the same, and stays in the original."""
+    named = sheet.bag.text(("fastmcp.server.name",))
+    if named is None and sheet.span.kind == "server":
+        return fact(sheet.span.resource.get("service.name"))
+    return named
 
 
 def _scopes(sheet: Sheet, draft: Draft) -> None:

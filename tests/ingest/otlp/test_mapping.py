@@ -87,7 +87,7 @@ def test_a_model_call_gives_a_decision_and_an_intent_for_each_tool_it_asks_for()
     assert decision["outcome"] == {"duration_ns": 2_000}
     assert decision["trace"] == {"trace_id": T, "span_id": S, "parent_span_id": P}
     assert decision["identity"] == {"agent_instance_id": "i-1"}
-    assert decision["ext"] == {"otel.span_kind": "client", "otel.kind": "chat"}
+    assert decision["ext"] == {"otel.span_kind": "client", "otel.kind": "chat", "otel.part": "decision"}
     assert intent["type"] == "action.intent"
     assert intent["tool"] == {"name": "read_file", "call_id": "call_1", "arguments": {"path": "/data/q3.csv"}}
     assert intent["trace"] == {"trace_id": T, "parent_span_id": S}
