@@ -50,9 +50,8 @@ class Sheet:
         draft.put("identity.agent_instance_id", span.resource.get("service.instance.id"))
         if _TRACE_ID.fullmatch(span.trace_id):
             draft.set("trace.trace_id", span.trace_id)
-        return (
-            draft.ext("otel.scope", span.scope).ext("otel.span_kind", span.kind).ext("otel.kind", self.kind)
-        )
+        draft.ext("otel.scope", span.scope).ext("otel.span_kind", span.kind)
+        return draft.ext("otel.kind", self.kind).ext("otel.part", part)
 
     def own(self, draft: Draft) -> Draft:
         """Put in the span's own ids and its duration: for the records that are about the span itself."""

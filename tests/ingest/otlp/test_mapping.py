@@ -134,7 +134,7 @@ def test_a_tool_that_ran_is_an_action_that_failed_if_its_span_says_so(members, o
 
 
 def test_an_agents_run_tells_who_asked_for_what_and_which_calls_it_saw():
-    run, intent = records(
+    intent, run = records(
         span(
             {
                 "gen_ai.operation.name": "invoke_agent",
