@@ -132,7 +132,7 @@ def drafts_of(event: dict[str, Any], *, submitter: str) -> Iterator[Draft]:
         head.ext(draft, "agt.event_id", name)
     for name in ("specversion", "datacontenttype") if enveloped else ():
         head.pop(name)
-    yield draft.content("source.original", head.rest())
+    yield head.original(draft)
 
 
 def _kind(head: Given) -> str:

@@ -187,7 +187,7 @@ def _draft(event: dict[str, Any], submitter: str, received_ns: int) -> Draft:
         given.pop("traceparent")
     for name in ("specversion", "time"):
         given.pop(name)
-    return draft.content("source.original", given.rest())
+    return given.original(draft)
 
 
 def _record_type(event_type: str) -> str:

@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import msgspec
+
 from ledger.core.errors import Code, FormatError, LedgerError
-from ledger.ingest.draft import Draft, count, fact, person
+from ledger.ingest.draft import Draft, count, fact, person, plain
 from ledger.ingest.native import JSON, NDJSON, read_records
 from ledger.ingest.reading import Reading
-from ledger.records.limits import MAX_RECORD_BYTES
+from ledger.records.limits import MAX_CONTENT_BYTES, MAX_RECORD_BYTES
 from ledger.records.strict import strict
 
 ODD: Final = "json.odd"  # the extension that says what was odd about an item's JSON
@@ -27,6 +29,7 @@ _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-
 _HEX: Final = {length: re.compile(rf"(?!0+\Z)[0-9a-f]{{{length}}}", re.ASCII) for length in (16, 32)}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NS: Final = 1_000_000_000
+_encode: Final = msgspec.json.Encoder().encode
 
 
 def items_of(body: bytes, media_type: str = JSON) -> list[bytes]:
@@ -215,3 +218,27 @@ class Given:
             if isinstance(self._left.get(name), dict):
                 self._left[name] = given.rest()
         return {name: value for name, value in self._left.items() if value is not None} or None
+
+    def original(self, draft: Draft) -> Draft:
+        """Keep the rest as `source.original`. Where it is too large for a content, only its largest members say how large they were: a
+        long history does not take what stands beside it along.
+        """
+        rest = plain(self.rest())
+        if rest is None or len(_encode(rest)) <= MAX_CONTENT_BYTES:
+            return draft.content("source.original", rest)
+        _shrink(rest, MAX_CONTENT_BYTES // 2)
+        return draft.content("source.original", rest)
+
+
+def _shrink(members: dict[str, Any], room: int, depth: int = 3) -> int:
+    """Put in place of an object's largest members how large they were, until the others fit. The room that is left, in bytes."""
+    sizes = {name: len(_encode(value)) for name, value in members.items()}
+    room -= sum(len(name) for name in members)
+    for name, size in sorted(sizes.items(), key=lambda pair: pair[1]):
+        if size <= room:
+            room -= size
+        elif isinstance(members[name], dict) and depth:
+            room = _shrink(members[name], room, depth - 1)
+        else:
+            members[name] = {"ledger.too_large": {"bytes": size}}
+    return room

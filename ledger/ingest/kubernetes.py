@@ -115,7 +115,7 @@ def _drafts(event: dict[str, Any], *, submitter: str) -> Iterator[Draft]:
         given.pop(name)
     given.ext(draft, "kubernetes.stage", "stage")
     given.ext(draft, "kubernetes.level", "level")
-    yield draft.content("source.original", given.rest())
+    yield given.original(draft)
 
 
 def _identity(draft: Draft, given: Given) -> None:
