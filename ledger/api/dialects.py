@@ -13,7 +13,8 @@ own format wants. Every record goes through `prepare` like a plain one: strictne
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from typing import Final, NamedTuple, ParamSpec, TypeVar
 
 import msgspec
@@ -69,16 +70,35 @@ class Taken(NamedTuple):
 NOTHING_TAKEN: Final = Taken(0, 0, [], Counter())
 
 
+class Work:
+    """Where a body is worked on: here while it is small, off the event loop where it is large."""
+
+    def __init__(self, *, large: bool) -> None:
+        self._large = large
+
+    async def do(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """What `function` returns."""
+        return (
+            await asyncio.to_thread(function, *args, **kwargs) if self._large else function(*args, **kwargs)
+        )
+
+
+@asynccontextmanager
+async def work(request: Request, size_bytes: int) -> AsyncIterator[Work]:
+    """To work on a body for a while. One large body at a time: the objects that it becomes are many times its bytes."""
+    if size_bytes <= INLINE_BYTES:
+        yield Work(large=False)
+        return
+    async with request.app.state.large:
+        yield Work(large=True)
+
+
 async def worked_on(
     request: Request, size_bytes: int, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
 ) -> _T:
-    """What `function` returns; off the event loop where the body is large, and then for one body at a time: the objects that a body
-    becomes are many times its bytes.
-    """
-    if size_bytes <= INLINE_BYTES:
-        return function(*args, **kwargs)
-    async with request.app.state.large:
-        return await asyncio.to_thread(function, *args, **kwargs)
+    """What `function` returns, which is all that is to be done with a body of this size: see `work`."""
+    async with work(request, size_bytes) as working:
+        return await working.do(function, *args, **kwargs)
 
 
 async def take(request: Request, reading: Reading, submitter: str, *, reserved_ids: bool = True) -> Taken:

@@ -34,9 +34,12 @@ def filled(path):
     return path
 
 
-def test_the_list_of_routes_is_what_the_issue_names():
+def test_the_list_of_routes_is_what_the_issues_name():
     assert {path for _, path in every_route()} == {
         "/v1/records",
+        "/v1/traces",
+        "/v1/logs",
+        "/v1/metrics",
         "/v1/records/{record_id:path}",
         "/v1/entries/{seq}",
         "/v1/entries/{seq}/receipt",
@@ -93,6 +96,9 @@ def test_a_token_in_the_url_is_worth_nothing(server):
 
 ROLES = {
     ("POST", "/v1/records"): {"writer", "admin"},
+    ("POST", "/v1/traces"): {"writer", "admin"},
+    ("POST", "/v1/logs"): {"writer", "admin"},
+    ("POST", "/v1/metrics"): {"writer", "admin"},
     ("GET", "/v1/log"): {"writer", "reader", "auditor", "admin"},
     ("GET", "/checkpoint"): {"writer", "reader", "auditor", "admin"},
     ("GET", "/v1/entries/0/receipt"): {"writer", "reader", "auditor", "admin"},

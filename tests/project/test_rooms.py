@@ -28,8 +28,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "starlette": ("ledger/api",),
     "pydantic": ("ledger/api",),
     "zstandard": ("ledger/api", "ledger/cli"),
-    "opentelemetry": ("ledger/telemetry", "ledger/ingest/otlp"),
-    "google": ("ledger/ingest/otlp",),
+    "opentelemetry": ("ledger/telemetry", "ledger/ingest/otlp", "ledger/api/otlp.py"),
+    "google": ("ledger/ingest/otlp", "ledger/api/otlp.py"),
     "uvicorn": ("ledger/api/serving.py",),
     "httpx": ("ledger/cli", "ledger/client"),
     # agent frameworks, each by its own adapter

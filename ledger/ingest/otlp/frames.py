@@ -67,20 +67,20 @@ def frames(body: bytes) -> list[Frame]:
                 scopes.append((start, end))
         resource = b"".join(parts)  # one that comes in parts is merged: so protobuf wants it
         for place in scopes:
-            frame = _frame(body, place, resource, count)
+            frame = _frame(body, place, resource, count, MAX_ITEMS - total)
             total += len(frame.items)
-            if total > MAX_ITEMS:
-                raise too_many_items()
             found.append(frame)
     return found
 
 
-def _frame(body: bytes, place: Range, resource: bytes, count: "_Count") -> Frame:
+def _frame(body: bytes, place: Range, resource: bytes, count: "_Count", most: int) -> Frame:
     parts, schema_url = [], b""
     items: list[Range] = []
     for number, start, end in _fields(body, place, count):
         if number == _ITEMS:
             items.append((start, end))
+            if len(items) > most:
+                raise too_many_items()
         elif number == _SCOPE:
             parts.append(body[start:end])
         elif number == _SCHEMA_URL:
