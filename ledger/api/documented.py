@@ -106,6 +106,7 @@ POST_RECORDS: Final[dict[str, Any]] = {
                     "examples": {"one": {"value": EXAMPLE_RECORD}, "several": {"value": [EXAMPLE_RECORD]}},
                 },
                 "application/x-ndjson": {"schema": {"type": "string"}},
+                "application/vnd.apache.arrow.stream": {"schema": {"type": "string", "format": "binary"}},
             },
         },
     },

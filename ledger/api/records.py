@@ -12,6 +12,8 @@ from ledger.api.documented import POST_RECORDS
 from ledger.api.problems import problem, problem_response
 from ledger.api.service import Service, allow, header
 from ledger.core.errors import Code, LedgerError
+from ledger.ingest.arrow.prepare import MEDIA_TYPE as ARROW
+from ledger.ingest.arrow.prepare import prepare_stream
 from ledger.ingest.native import JSON, read_records
 from ledger.records.prepare import prepare
 from ledger.records.prepared import Prepared
@@ -19,6 +21,7 @@ from ledger.trust.tokens import Operation
 
 CREATED, OK, MULTI_STATUS = 201, 200, 207
 PATH: Final = "/v1/records"
+Read = Prepared | LedgerError
 STRICT: Final = "handling=strict"
 _INLINE_BYTES: Final = 128 * 1024  # reading a larger batch would keep the other requests waiting
 _INLINE_RECORDS: Final = 250
@@ -40,13 +43,15 @@ _encode = msgspec.json.Encoder().encode
 
 @router.post(PATH, status_code=CREATED, **POST_RECORDS)
 async def post_records(request: Request) -> Response:
-    """Append one record, an array, or NDJSON. Answers when they are durable and under a signed checkpoint."""
+    """Append one record, an array, NDJSON, or an Arrow stream. Answers when they are durable and under a signed checkpoint."""
     serving, principal = allow(request, Operation.POST)
     media_type = header(request, b"content-type").partition(";")[0].strip().lower() or JSON
     async with request.app.state.bodies.read(request) as body:
+        if media_type == ARROW:
+            return await _batch(request, await _columns(request, body, principal.submitter))
         records, batch = read_records(body, media_type)
         if batch:
-            return await _batch(request, records, principal.submitter)
+            return await _batch(request, await _rows(records, serving, principal.submitter))
         item = _prepared(records[0], serving, principal.submitter)
         [result] = await request.app.state.answers.submit((item,), atomic=True)
         return _single(item, result)
@@ -85,16 +90,33 @@ def _answer(item: Prepared, result: Result) -> bytes:
     )
 
 
-async def _batch(request: Request, records: list[bytes], submitter: str) -> Response:
+async def _columns(request: Request, body: bytes, submitter: str) -> list[Read]:
+    """Of an Arrow stream. However short it is, it may have thousands of rows; one at a time, because columns are many times its bytes."""
+    serving: Service = request.app.state.service
+    async with request.app.state.large:
+        return await asyncio.to_thread(
+            prepare_stream,
+            body,
+            submitter=submitter,
+            persons=serving.log.persons,
+            origin=serving.log.origin,
+            agent_key=serving.log.agent_key,
+            require_facets=serving.require_facets,
+        )
+
+
+async def _rows(records: list[bytes], serving: Service, submitter: str) -> list[Read]:
+    if len(records) > _INLINE_RECORDS or sum(map(len, records)) > _INLINE_BYTES:
+        return await asyncio.to_thread(_prepare_all, records, serving, submitter)
+    return _prepare_all(records, serving, submitter)
+
+
+async def _batch(request: Request, read: list[Read]) -> Response:
     """Each record has its own fate, unless the client prefers all or nothing."""
     serving: Service = request.app.state.service
     strict = STRICT in header(request, b"prefer").replace(" ", "").lower()
-    if len(records) > _INLINE_RECORDS or sum(map(len, records)) > _INLINE_BYTES:
-        read = await asyncio.to_thread(_prepare_all, records, serving, submitter)
-    else:
-        read = _prepare_all(records, serving, submitter)
     good = [item for item in read if isinstance(item, Prepared)]
-    results: list[Prepared | LedgerError | tuple[Prepared, Result]] = list(read)
+    results: list[Read | tuple[Prepared, Result]] = list(read)
     if strict and len(good) < len(read):
         results = [_not_written() if isinstance(item, Prepared) else item for item in read]
     elif good:
@@ -103,8 +125,8 @@ async def _batch(request: Request, records: list[bytes], submitter: str) -> Resp
     return _report(serving, results, strict=strict)
 
 
-def _prepare_all(records: list[bytes], serving: Service, submitter: str) -> list[Prepared | LedgerError]:
-    read: list[Prepared | LedgerError] = []
+def _prepare_all(records: list[bytes], serving: Service, submitter: str) -> list[Read]:
+    read: list[Read] = []
     for record in records:
         try:
             read.append(_prepared(record, serving, submitter))

@@ -51,6 +51,7 @@ class Code(StrEnum):
 
     # requests
     MALFORMED_PROTOBUF = "malformed-protobuf"
+    MALFORMED_ARROW = "malformed-arrow"
     UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type"
     UNSUPPORTED_ENCODING = "unsupported-encoding"
     BODY_TOO_LARGE = "body-too-large"

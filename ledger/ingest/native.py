@@ -39,7 +39,8 @@ def read_records(body: bytes, media_type: str) -> tuple[list[bytes], bool]:
         return _bounded([line for line in body.split(b"\n") if line.strip(_JSON_SPACE)]), True
     raise LedgerError(
         Code.UNSUPPORTED_MEDIA_TYPE,
-        f"records are sent as {JSON} (one object, or an array) or {NDJSON} (one object a line), not as {media_type!a}",
+        f"records are sent as {JSON} (one object, or an array), {NDJSON} (one object a line) "
+        f"or application/vnd.apache.arrow.stream, not as {media_type!a}",
     )
 
 

@@ -1,10 +1,13 @@
 """What holds of every record, plain or sealed, beyond the types of its members."""
 
 import re
+from collections.abc import Callable
 from datetime import datetime
+from functools import cache
+from typing import Any, get_args, get_type_hints
 
 import msgspec
-from msgspec import UNSET, Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from ledger.core import canonical
 from ledger.core.canonical import JsonValue
@@ -20,6 +23,7 @@ _TYPE = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)+")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z", re.ASCII)
 _EXT_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_.:/-]+)+", re.ASCII)
 _decode_record = msgspec.json.Decoder(Record).decode
+_encode = msgspec.json.Encoder(order="sorted").encode
 
 
 def decode_record(data: bytes | Raw) -> Record:
@@ -50,7 +54,7 @@ def check_record(record: Record, *, require_facets: bool, reserved_ids: bool = F
         _check_type(record.type)
     _check_time(record.time)
     if record.ext is not UNSET:
-        record.ext = Raw(_checked_ext(record.ext))
+        record.ext = Raw(checked_ext(record.ext))
     if require_facets and record.type == "action":
         _check_facets(record)
 
@@ -80,7 +84,42 @@ def _check_time(text: str) -> None:
     )
 
 
-def _checked_ext(ext: Raw) -> bytes:
+def canonical_member(path: str, data: bytes) -> bytes:
+    """The canonical JSON of one list or object of a record (`tool.facts`, `absent`, `ext`), checked as in a record.
+
+    Args:
+        path: which member.
+        data: its JSON, which `strict` has read.
+
+    Raises:
+        LedgerError: it does not fit, with the path within its facet.
+    """
+    facet, _, name = path.rpartition(".")
+    if path == "ext":
+        return checked_ext(Raw(data))
+    around = b'{"%b":%b}' if facet else b'{"type":"note","time":"","%b":%b}'
+    try:
+        read = _decoder(facet)(around % (name.encode(), data))
+    except msgspec.ValidationError as error:
+        raise refusal(error) from None
+    return _encode(getattr(read, name))
+
+
+@cache
+def _decoder(facet: str) -> Callable[[bytes], Any]:
+    """Reads a facet alone, or a record where it is ""."""
+    if not facet:
+        return _decode_record
+    kind = get_type_hints(Record)[facet]
+    return msgspec.json.Decoder(next(part for part in get_args(kind) if part is not UnsetType)).decode
+
+
+def checked_ext(ext: Raw) -> bytes:
+    """`ext` in canonical form.
+
+    Raises:
+        LedgerError: with the path.
+    """
     data = bytes(ext)
     if len(data) > MAX_EXT_BYTES:
         raise LedgerError(

@@ -102,9 +102,14 @@ def commit_contents(record: Record) -> tuple[tuple[Disclosed, ...], list[str]]:
     return tuple(contents), withheld
 
 
+def looks_committed(value: bytes) -> bool:
+    """Whether this, in a content's place, is meant as the commitment of a content that the submitter keeps."""
+    return value[:1] == b"{" and _LOOKS_COMMITTED.match(value) is not None
+
+
 def _committed(value: bytes, path: str) -> str | None:
     """The commitment, where the submitter keeps the content to itself."""
-    if value[:1] != b"{" or not _LOOKS_COMMITTED.match(value):
+    if not looks_committed(value):
         return None
     match = _COMMITMENT.fullmatch(value)
     if match is None:

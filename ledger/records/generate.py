@@ -1,4 +1,4 @@
-"""Writes what other programs rely on from the one model: JSON Schema, projection SQL, the table of members.
+"""Writes what other programs rely on from the one model: JSON Schema, Arrow's, projection SQL, the table of members.
 
 python -m ledger.records.generate            write them
 python -m ledger.records.generate --check    exit 1 if one differs
@@ -11,16 +11,12 @@ from typing import Any, Final
 
 import msgspec
 
+from ledger.records.columns import COLUMNS, Shape, column_name
 from ledger.records.members import MEMBERS, Member
 from ledger.records.model import FACETS, Record
 from ledger.records.sealed import Sealed
 
 _ROOT: Final = Path(__file__).resolve().parent.parent.parent
-
-
-def column(path: str) -> str:
-    """A member's column: `tool.call_id` → `tool_call_id`."""
-    return path.replace(".", "_")
 
 
 def json_schema() -> str:
@@ -61,7 +57,7 @@ def projection_sql() -> str:
         "json_extract_string(e.entry, '$.submitter') AS submitter",
     ]
     columns += [_column(member, place) for member in MEMBERS]
-    columns += [f"x[{place[f'$.record.{m.path}']}] AS {column(m.path)}_commitment" for m in committed]
+    columns += [f"x[{place[f'$.record.{m.path}']}] AS {column_name(m.path)}_commitment" for m in committed]
     missing = ", ".join(
         f"CASE WHEN coalesce(x[{place[f'$.record.{facet}']}], '{{}}') = '{{}}'"
         f" AND x[{place[f'$.record.absent.{facet}']}] IS NULL THEN '{facet}' END"
@@ -92,11 +88,11 @@ def projection_sql() -> str:
 
 
 def _person(member: Member) -> str:
-    return f"person_{column(member.path)}"
+    return f"person_{column_name(member.path)}"
 
 
 def _column(member: Member, place: dict[str, int]) -> str:
-    name, value = column(member.path), f"x[{place[f'$.record.{member.path}']}]"
+    name, value = column_name(member.path), f"x[{place[f'$.record.{member.path}']}]"
     if member.kind == "content":
         return f"content['{member.path}'] AS {name}"
     if member.kind == "person":
@@ -125,8 +121,34 @@ def _type(member: Member) -> str:
     return ", ".join(member.values) if member.values else member.type if member.kind == "fact" else "any"
 
 
+def arrow_schema() -> str:
+    """The columns of an Arrow stream of records, in the JSON that Arrow's implementations exchange schemas in for their tests.
+
+    https://arrow.apache.org/docs/format/Integration.html#json-test-data-format
+    """
+    fields = []
+    for column in COLUMNS.values():
+        metadata = {"member": column.path, "kind": column.kind, "values": ", ".join(column.values)}
+        described = [{"key": key, "value": value} for key, value in metadata.items() if value]
+        fields.append(_field(column.name, column.shape) | {"metadata": described})
+    return json.dumps({"schema": {"fields": fields}}, indent=1) + "\n"
+
+
+def _field(name: str, shape: Shape) -> dict[str, Any]:
+    children: list[dict[str, Any]] = []
+    kind: dict[str, Any] = {"name": "utf8"}
+    if isinstance(shape, list):
+        kind, children = {"name": "list"}, [_field("item", shape[0])]
+    elif isinstance(shape, dict):
+        kind, children = {"name": "struct"}, [_field(below, shape[below]) for below in shape]
+    elif shape == "int64":
+        kind = {"name": "int", "isSigned": True, "bitWidth": 64}
+    return {"name": name, "type": kind, "nullable": True, "children": children}
+
+
 OUTPUTS: Final = {
     "schemas/record.schema.json": json_schema,
+    "schemas/record.arrow.json": arrow_schema,
     "schemas/projection.sql": projection_sql,
     "docs/record-members.md": members_page,
 }

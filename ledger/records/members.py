@@ -54,7 +54,7 @@ def _column_type(kind: inspect.Type) -> str:
     return "object"
 
 
-def _walk(struct: type[msgspec.Struct], prefix: str) -> Iterator[Member]:
+def _walk(struct: type[msgspec.Struct], prefix: str) -> Iterator[tuple[Member, inspect.Type]]:
     fields = inspect.type_info(struct)
     if not isinstance(fields, inspect.StructType):
         raise TypeError(struct)
@@ -65,7 +65,7 @@ def _walk(struct: type[msgspec.Struct], prefix: str) -> Iterator[Member]:
             yield from _walk(kind.cls, f"{path}.")
             continue
         values = tuple(map(str, kind.values)) if isinstance(kind, inspect.LiteralType) else ()
-        yield Member(
+        member = Member(
             path,
             extra.get("kind", "fact"),
             _column_type(kind),
@@ -74,9 +74,11 @@ def _walk(struct: type[msgspec.Struct], prefix: str) -> Iterator[Member]:
             values,
             field.required,
         )
+        yield member, kind
 
 
-MEMBERS: Final = tuple(_walk(Record, ""))
+MODEL: Final = tuple(_walk(Record, ""))  # each member with its type in the model
+MEMBERS: Final = tuple(member for member, _ in MODEL)
 CONTENTS: Final = tuple(member.path for member in MEMBERS if member.kind == "content")
 PERSONS: Final = tuple(member.path for member in MEMBERS if member.kind == "person")
 

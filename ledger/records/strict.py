@@ -35,6 +35,15 @@ def strict(data: bytes) -> Any:
         raise _explained(data, str(error)) from None
 
 
+def is_strict(data: bytes) -> bool:
+    """Whether `strict` would read this, without looking for what is wrong."""
+    try:
+        _parse(data) if len(data) < LONG_BYTES else _parse_long(data)
+    except ValueError:
+        return False
+    return True
+
+
 def _parse(data: bytes) -> Any:
     return jiter.from_json(data, catch_duplicate_keys=True, allow_inf_nan=False, cache_mode="none")
 

@@ -23,7 +23,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     ),
     "jiter": ("ledger/records",),
     "duckdb": ("ledger/log", "ledger/forensics"),
-    "pyarrow": ("ledger/log", "ledger/forensics"),
+    "pyarrow": ("ledger/log", "ledger/forensics", "ledger/ingest/arrow"),
     "fastapi": ("ledger/api",),
     "starlette": ("ledger/api",),
     "pydantic": ("ledger/api",),

@@ -5,6 +5,7 @@ import msgspec
 import pyarrow as pa
 
 from ledger.records import generate
+from ledger.records.columns import column_name
 from ledger.records.members import MEMBERS
 from ledger.records.model import Record
 from ledger.records.resources import schema_text
@@ -59,7 +60,7 @@ def test_every_member_becomes_a_column_with_the_value_that_was_sent(submit):
         expected = sent
         for name in member.path.split("."):
             expected = expected[name]
-        found = row[generate.column(member.path)]
+        found = row[column_name(member.path)]
         if member.kind == "content" or (member.type in {"list", "object"} and member.kind == "fact"):
             found = json.loads(found)
         assert found == expected, member.path
