@@ -9,6 +9,7 @@ from urllib.parse import quote
 import httpx
 
 JSON = "application/json"
+PROTOBUF = "application/x-protobuf"
 PROBLEM_PREFIX = "urn:agent-ledger:problem:"
 TIMEOUT_S = 60.0
 CONNECT_TIMEOUT_S = 5.0
@@ -120,6 +121,10 @@ class LedgerClient:
             headers["Prefer"] = "handling=strict"
         return self._object("POST", "/v1/records", {"size": int}, content=body, headers=headers)
 
+    def post_spans(self, body: bytes) -> bytes:
+        """Submit spans as OTLP (ExportTraceServiceRequest). Returns the ExportTraceServiceResponse."""
+        return self._send("POST", "/v1/traces", content=body, headers={"Content-Type": PROTOBUF}).body
+
     # ---- reading
 
     def log(self) -> dict[str, Any]:
@@ -216,6 +221,9 @@ class LedgerClient:
             raise UnreachableError(f"the ledger at {self.url} broke off: {error}") from None
 
     def _problem(self, answer: "_Answer") -> ProblemError | UnreachableError:
+        if answer.headers.get("Content-Type") == PROTOBUF:  # a google.rpc.Status: its one text is for people
+            words = "".join(filter(str.isprintable, answer.body.decode("utf-8", "ignore")))
+            return ProblemError(answer.status, "", words[:MAX_PROBLEM_CHARS], {}, answer.retry_after_s())
         problem = answer.json()
         if not isinstance(problem, dict) or not isinstance(problem.get("type"), str):
             return self._stranger(answer)
