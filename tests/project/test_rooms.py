@@ -28,7 +28,12 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "starlette": ("ledger/api",),
     "pydantic": ("ledger/api", "ledger/client/adapters/mcp_server.py", "ledger/client/adapters/fastmcp.py"),
     "zstandard": ("ledger/api", "ledger/cli"),
-    "opentelemetry": ("ledger/telemetry", "ledger/ingest/otlp", "ledger/client/adapters/otel.py"),
+    "opentelemetry": (
+        "ledger/telemetry",
+        "ledger/ingest/otlp",
+        "ledger/api/otlp.py",
+        "ledger/client/adapters/otel.py",
+    ),
     "google": ("ledger/ingest/otlp", "ledger/api/otlp.py"),
     "uvicorn": ("ledger/api/serving.py",),
     "httpx": ("ledger/cli", "ledger/client"),

@@ -17,12 +17,20 @@ RECORDED: Final = ("tools/call", "resources/read", "prompts/get")
 VERIFIED: Final = "sub of the bearer token, checked by the MCP server"
 CLIENT_INFO: Final = "io.modelcontextprotocol/clientInfo"
 POLICY: Final = {"engine": "mcp.middleware"}
-_TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
+_TRACEPARENT: Final = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(-.*)?"
+)
 _THUMBPRINT_DIGITS: Final = 32
 
 
 def action(
-    ledger: Ledger, server: str, method: str, params: Mapping[str, Any], *, token: Any, client: Mapping[str, Any]
+    ledger: Ledger,
+    server: str,
+    method: str,
+    params: Mapping[str, Any],
+    *,
+    token: Any,
+    client: Mapping[str, Any],
 ) -> Action:
     """The action that a request asks for, not yet started.
 

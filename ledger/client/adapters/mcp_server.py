@@ -33,7 +33,10 @@ def record(server: Any, ledger: Ledger) -> None:
         server: an `MCPServer`, or a low-level `Server`.
         ledger: where it is recorded. Where it cannot be, the request is refused.
     """
-    own = sum(isinstance(middleware, OpenTelemetryMiddleware | RequestStateBoundary) for middleware in server.middleware)
+    own = sum(
+        isinstance(middleware, OpenTelemetryMiddleware | RequestStateBoundary)
+        for middleware in server.middleware
+    )
     server.middleware.insert(own, _Outside(ledger, server.name))
     server.middleware.append(_inside)
 

@@ -66,13 +66,6 @@ def test_a_provider_that_samples_some_away_is_warned_of(server, token, caplog):
     provider.shutdown()
 
 
-def test_a_provider_that_was_shut_down_is_told(server, token):
-    provider = TracerProvider()
-    provider.shutdown()
-    with pytest.raises(NotAttachedError):
-        attach(server.url, token, provider=provider, timeout_s=2)
-
-
 def test_a_token_that_may_not_write_is_told(server):
     with pytest.raises(NotAttachedError, match="token"):
         attach(server.url, "alt_" + "x" * 40, provider=TracerProvider(), timeout_s=10)

@@ -72,7 +72,12 @@ def made_with_mcp(files, ledger, deny):
         "files",
         middleware=[refuse],
         token_verifier=StaticTokenVerifier({TOKEN: CLAIMS}),
-        auth=AuthSettings(issuer_url="https://id.example.com", resource_server_url="http://127.0.0.1/mcp", required_scopes=[], validate_token_resource=False),
+        auth=AuthSettings(
+            issuer_url="https://id.example.com",
+            resource_server_url="http://127.0.0.1/mcp",
+            required_scopes=[],
+            validate_token_resource=False,
+        ),
     )
     server.tool()(files.read_file)
     server.resource("report://q3", name="q3")(lambda: "revenue,10")
@@ -131,7 +136,11 @@ def test_a_call_is_one_row_with_who_was_checked_and_what_was_done(made, ledger, 
     assert {name: row[name] for name in told} == told
     assert json.loads(row["tool_arguments"]) == {"path": "/q3"}
     assert "/q3 is empty" in row["outcome_result"]
-    credential = json.loads(row["identity_credential"]) if isinstance(row["identity_credential"], str) else row["identity_credential"]
+    credential = (
+        json.loads(row["identity_credential"])
+        if isinstance(row["identity_credential"], str)
+        else row["identity_credential"]
+    )
     assert credential["id"] == "t-1"
     assert credential["thumbprint"].startswith("sha256:")
     assert TOKEN not in json.dumps(row, default=str)
@@ -149,7 +158,9 @@ def test_the_intent_is_in_the_log_before_the_tool_runs(made, ledger, logged):
 def test_what_another_middleware_refuses_is_denied(made, ledger, rows):
     files = Files()
     with listening(made(files, ledger, deny=True)) as url:
-        use(url, lambda client: client.call_tool("read_file", {"path": "/q3"}, raise_on_error=False)) if made is made_with_fastmcp else (
+        use(
+            url, lambda client: client.call_tool("read_file", {"path": "/q3"}, raise_on_error=False)
+        ) if made is made_with_fastmcp else (
             pytest.raises(MCPError, use, url, lambda client: client.call_tool("read_file", {"path": "/q3"}))
         )
     assert files.ran == []
@@ -184,14 +195,21 @@ def test_reading_a_resource_and_getting_a_prompt_are_recorded_and_listing_is_not
     with listening(made(Files(), ledger, deny=False)) as url:
         use(url, ask)
     read, prompt = rows(ACTIONS)
-    assert (read["tool_operation"], read["resource_id"], read["outcome_status"]) == ("resources/read", "report://q3", "success")
+    assert (read["tool_operation"], read["resource_id"], read["outcome_status"]) == (
+        "resources/read",
+        "report://q3",
+        "success",
+    )
     assert "revenue,10" in read["outcome_result"]
     assert (prompt["tool_operation"], prompt["tool_name"]) == ("prompts/get", "summarise")
 
 
 def test_the_clients_trace_is_joined(made, ledger, rows):
     with listening(made(Files(), ledger, deny=False)) as url:
-        use(url, lambda client: client.call_tool("read_file", {"path": "/q3"}, meta={"traceparent": TRACEPARENT}))
+        use(
+            url,
+            lambda client: client.call_tool("read_file", {"path": "/q3"}, meta={"traceparent": TRACEPARENT}),
+        )
     (row,) = rows(ACTIONS)
     assert row["trace_trace_id"] == TRACE
 
