@@ -2,7 +2,6 @@
 
 import ast
 import json
-from collections.abc import Mapping
 from typing import Any, Final
 
 from ledger.core.errors import Code, FormatError
@@ -17,7 +16,7 @@ def structure(value: object) -> Any:
 
     An object with a key twice stays text: two readers could read it differently, and nobody knows what ran.
     """
-    if isinstance(value, Mapping | list):
+    if isinstance(value, dict | list):
         return value
     if not isinstance(value, str):
         return value

@@ -31,6 +31,8 @@ def governance(sheet: Sheet, log: LogRecord) -> bool:
     own = sheet.own(
         sheet.draft(draft.record["type"], f"governance.{event_id if isinstance(event_id, str) else ''}")
     )
+    for name, value in own.record.pop("ext").items():
+        draft.ext(name, "policy" if name == "otel.kind" else value)
     for facet, members in own.record.items():
         if not isinstance(members, dict):
             draft.record[facet] = members if facet == "id" else draft.record[facet]
@@ -38,7 +40,6 @@ def governance(sheet: Sheet, log: LogRecord) -> bool:
         for name, value in members.items():
             if facet == "source" or not draft.has(f"{facet}.{name}"):
                 draft.set(f"{facet}.{name}", value)
-    draft.ext("otel.scope", log.scope).ext("otel.kind", "policy")
     _keep(sheet, draft, body, event)
     sheet.last(draft)
     return True

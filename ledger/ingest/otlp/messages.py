@@ -5,7 +5,6 @@ Read: GenAI conventions in their versions, OpenAI's chat and responses, Anthropi
 part says beyond that stays in it under its own name; nothing is dropped but what is empty.
 """
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from ledger.ingest.otlp.embedded import arguments, structure
@@ -27,6 +26,7 @@ _LANGCHAIN: Final = {
     "ToolMessage": "tool",
     "FunctionMessage": "tool",
 }
+_CONVENTIONAL: Final = frozenset({"role", "parts", "finish_reason", "name"})
 _WRAPPED: Final = (
     "message",
     "tool_call",
@@ -51,7 +51,7 @@ def read(value: object, role: str) -> list[Message] | None:
     value = structure(value)
     if isinstance(value, str):
         return None if not value or value.lstrip()[:1] in {"[", "{"} else [_text_message(value, role)]
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         value = value.get("messages", [value])
     if not isinstance(value, list):
         return None
@@ -63,8 +63,15 @@ def read(value: object, role: str) -> list[Message] | None:
 
 def message(value: object, role: str) -> Message:
     """One message in the one shape."""
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return _text_message(value, role) if isinstance(value, str) else {"role": role, "parts": [value]}
+    if type(value.get("parts")) is list and value.keys() <= _CONVENTIONAL and type(value.get("role")) is str:
+        fields = {name: member for name, member in value.items() if member not in _EMPTY}
+        return {
+            **fields,
+            "role": _ROLES.get(value["role"], value["role"]),
+            "parts": [part(item) for item in value["parts"]],
+        }
     kind = _word(value.get("type"))
     if kind in _CALLS or kind in _RESPONSES:  # an item of OpenAI's responses
         return {"role": "tool" if kind in _RESPONSES else "assistant", "parts": [part(value)]}
@@ -91,16 +98,14 @@ def message(value: object, role: str) -> Message:
 
 def part(value: object) -> dict[str, Any]:
     """One part of a message in the one shape; one that is not known stays as it was sent."""
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return {"type": "text", "content": value}
-    fields = next((value[name] for name in _WRAPPED if isinstance(value.get(name), Mapping)), value)
+    fields = next((value[name] for name in _WRAPPED if isinstance(value.get(name), dict)), value)
     kind = _word(fields.get("type"))
-    call = next((fields[name] for name in _KEYED_CALLS if isinstance(fields.get(name), Mapping)), None)
-    if call is not None or kind in _CALLS or isinstance(fields.get("function"), Mapping):
+    call = next((fields[name] for name in _KEYED_CALLS if isinstance(fields.get(name), dict)), None)
+    if call is not None or kind in _CALLS or isinstance(fields.get("function"), dict):
         return _call(call or fields)
-    response = next(
-        (fields[name] for name in _KEYED_RESPONSES if isinstance(fields.get(name), Mapping)), None
-    )
+    response = next((fields[name] for name in _KEYED_RESPONSES if isinstance(fields.get(name), dict)), None)
     if response is not None or kind in _RESPONSES:
         return _response(response or fields)
     if (kind in _TEXTS or "type" not in fields) and ("text" in fields or "content" in fields):
@@ -128,11 +133,11 @@ def core(messages: list[Message]) -> list[tuple[str, list[Any]]]:
     ]
 
 
-def _langchain(value: Mapping[str, Any]) -> Mapping[str, Any]:
+def _langchain(value: dict[str, Any]) -> dict[str, Any]:
     """The fields of a message as LangChain serialises it: by constructor, by data, or plain."""
     for wrapper in _WRAPPED:
         inner = value.get(wrapper)
-        if isinstance(inner, Mapping) and "role" not in value:
+        if isinstance(inner, dict) and "role" not in value:
             return {
                 **{name: member for name, member in value.items() if name != wrapper},
                 **_langchain_fields(inner),
@@ -140,15 +145,15 @@ def _langchain(value: Mapping[str, Any]) -> Mapping[str, Any]:
     return _langchain_fields(value)
 
 
-def _langchain_fields(value: Mapping[str, Any]) -> Mapping[str, Any]:
+def _langchain_fields(value: dict[str, Any]) -> dict[str, Any]:
     inner = value.get("kwargs")
-    if value.get("lc") == 1 and isinstance(inner, Mapping):
+    if value.get("lc") == 1 and isinstance(inner, dict):
         names = value.get("id")
         name = names[-1] if isinstance(names, list) and names else None
         role = _LANGCHAIN.get(name) if isinstance(name, str) else None
         return {**inner, "role": role} if role else inner
     inner = value.get("data")
-    if isinstance(inner, Mapping) and isinstance(value.get("type"), str):
+    if isinstance(inner, dict) and isinstance(value.get("type"), str):
         return {**inner, "type": value["type"]}
     return value
 
@@ -187,14 +192,14 @@ def _calls(fields: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _call(value: object) -> dict[str, Any]:
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return {"type": "tool_call", "id": None, "name": None, "arguments": value}
     fields = dict(value)
     inner = fields.get("tool_call")
-    if isinstance(inner, Mapping):
+    if isinstance(inner, dict):
         fields = dict(inner)
     function = fields.pop("function", None)
-    if isinstance(function, Mapping):
+    if isinstance(function, dict):
         fields |= function
     fields.pop("type", None)
     call_id = _first(fields, ("call_id", "toolUseId", "id"))
@@ -204,7 +209,7 @@ def _call(value: object) -> dict[str, Any]:
     return {**rest, "type": "tool_call", "id": call_id, "name": name, "arguments": arguments(given)}
 
 
-def _response(value: Mapping[str, Any]) -> dict[str, Any]:
+def _response(value: dict[str, Any]) -> dict[str, Any]:
     fields = dict(value)
     fields.pop("type", None)
     call_id = _first(fields, ("call_id", "toolUseId", "tool_use_id", "id"))

@@ -2,7 +2,6 @@
 Traceloop pass them on as text), OpenAI's of a model call.
 """
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ledger.ingest.otlp.embedded import structure
@@ -33,7 +32,7 @@ def generation(value: object) -> Generation | None:
     LangChain: `{"generations": [[{"message": …}]], "llm_output": …}`. OpenAI: `{"id", "choices": [{"message": …}]}`, `{"id", "output": […]}`.
     """
     found = structure(value)
-    if not isinstance(found, Mapping):
+    if not isinstance(found, dict):
         return None
     if isinstance(found.get("generations"), list):
         return _langchain(found, found["generations"])
@@ -50,12 +49,12 @@ def generation(value: object) -> Generation | None:
 def tool_message(value: object) -> ToolMessage | None:
     """A ToolMessage in any of its forms, also as the `output` of a run; None if it is none."""
     found = structure(value)
-    if isinstance(found, Mapping) and isinstance(found.get("output"), Mapping):
+    if isinstance(found, dict) and isinstance(found.get("output"), dict):
         found = found["output"]
-    if not isinstance(found, Mapping):
+    if not isinstance(found, dict):
         return None
     for inner in ("kwargs", "data"):
-        if isinstance(found.get(inner), Mapping):
+        if isinstance(found.get(inner), dict):
             found = {
                 **{name: member for name, member in found.items() if name not in {inner, "type"}},
                 **found[inner],
@@ -70,11 +69,11 @@ def tool_message(value: object) -> ToolMessage | None:
     return ToolMessage(found.get("content"), found["tool_call_id"], found.get("status"), rest)
 
 
-def _langchain(found: Mapping[str, Any], batches: list[Any]) -> Generation | None:
+def _langchain(found: dict[str, Any], batches: list[Any]) -> Generation | None:
     answers = [answer for batch in batches if isinstance(batch, list) for answer in batch]
     if not answers or len(batches) != sum(isinstance(batch, list) for batch in batches):
         return None
-    if not all(isinstance(answer, Mapping) for answer in answers):
+    if not all(isinstance(answer, dict) for answer in answers):
         return None
     messages = [_message(answer) for answer in answers]
     metadata, info = (_object(messages[0].get(name)) for name in ("response_metadata", "generation_info"))
@@ -83,13 +82,13 @@ def _langchain(found: Mapping[str, Any], batches: list[Any]) -> Generation | Non
     return Generation(messages, metadata.get("id"), reason, rest)
 
 
-def _object(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+def _object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
-def _message(answer: Mapping[str, Any]) -> Message:
+def _message(answer: dict[str, Any]) -> Message:
     said = answer.get("message")
-    if not isinstance(said, Mapping):
+    if not isinstance(said, dict):
         return (
             message(answer.get("text"), "assistant")
             if isinstance(answer.get("text"), str)

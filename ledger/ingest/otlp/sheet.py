@@ -1,9 +1,10 @@
 """One span, or one log record, on its way to records: what all of its records share."""
 
 import re
+from functools import lru_cache
 from typing import Any, Final
 
-from ledger.ingest.draft import Draft, record_id
+from ledger.ingest.draft import Draft, fact, record_id
 from ledger.ingest.otlp import names
 from ledger.ingest.otlp.attributes import Bag, original
 from ledger.ingest.otlp.embedded import structure
@@ -13,8 +14,14 @@ from ledger.records.limits import MAX_COUNT
 
 _TRACE_ID: Final = re.compile(r"[0-9a-f]{32}")
 _SPAN_ID: Final = re.compile(r"[0-9a-f]{16}")
-_MAPPED: Final = frozenset({"service.name", "service.instance.id"})
+_MAPPED: Final = ("service.name", "service.instance.id")
 _STATUSES: Final = {"error": "failure", "ok": "success"}
+
+
+@lru_cache(maxsize=512, typed=True)
+def _known(text: object) -> str | None:
+    """The same few names stand in each span of a sender."""
+    return fact(text)
 
 
 class Sheet:
@@ -25,7 +32,7 @@ class Sheet:
         extra: what `source.original` says besides them.
     """
 
-    __slots__ = ("bag", "extra", "kind", "made", "place", "span", "submitter")
+    __slots__ = ("bag", "extra", "ids", "kind", "made", "place", "shared", "span", "submitter")
 
     def __init__(self, span: Span, kind: Kind, submitter: str, place: str = "") -> None:
         """Start with a span; `place` tells one log record of a span from another."""
@@ -36,6 +43,18 @@ class Sheet:
         self.bag = Bag(span.attributes)
         self.extra: dict[str, Any] = {}
         self.made: list[bytes] = []
+        service, instance = (
+            name if isinstance(name := span.resource.get(key), str | int) else None for key in _MAPPED
+        )
+        self.shared = (_known(f"otlp:{service}") if service else "otlp", _known(instance), _known(span.scope))
+        self.ids = tuple(
+            text if text and shape.fullmatch(text) else None
+            for shape, text in (
+                (_TRACE_ID, span.trace_id),
+                (_SPAN_ID, span.span_id),
+                (_SPAN_ID, span.parent_span_id),
+            )
+        )
 
     def draft(self, record_type: str, part: str, time_ns: int | None = None) -> Draft:
         """A record of this span: where it was taken from, and the trace it stands in."""
@@ -45,28 +64,22 @@ class Sheet:
             span.start_ns if time_ns is None else time_ns,
             record_id("otlp", self.submitter, span.trace_id, span.span_id, f"{self.place}{part}"),
         )
-        service = span.resource.get("service.name")
-        draft.put("source.id", f"otlp:{service}" if isinstance(service, str) and service else "otlp")
-        draft.put("identity.agent_instance_id", span.resource.get("service.instance.id"))
-        if _TRACE_ID.fullmatch(span.trace_id):
-            draft.set("trace.trace_id", span.trace_id)
-        draft.ext("otel.scope", span.scope).ext("otel.span_kind", span.kind)
-        return draft.ext("otel.kind", self.kind).ext("otel.part", part)
+        source, instance, scope = self.shared
+        draft.set("source.id", source).set("identity.agent_instance_id", instance).set(
+            "trace.trace_id", self.ids[0]
+        )
+        told = {"otel.scope": scope, "otel.span_kind": span.kind, "otel.kind": self.kind, "otel.part": part}
+        draft.record["ext"] = {name: value for name, value in told.items() if value}
+        return draft
 
     def own(self, draft: Draft) -> Draft:
-        """Put in the span's own ids and its duration: for the records that are about the span itself."""
-        span = self.span
-        if _SPAN_ID.fullmatch(span.span_id):
-            draft.set("trace.span_id", span.span_id)
-        if span.parent_span_id and _SPAN_ID.fullmatch(span.parent_span_id):
-            draft.set("trace.parent_span_id", span.parent_span_id)
-        return draft
+        """Put in the span's own ids: for the records that are about the span itself."""
+        _, span_id, parent_span_id = self.ids
+        return draft.set("trace.span_id", span_id).set("trace.parent_span_id", parent_span_id)
 
     def below(self, draft: Draft) -> Draft:
         """Make the span the parent: for the records of what it tells about others."""
-        if _SPAN_ID.fullmatch(self.span.span_id):
-            draft.set("trace.parent_span_id", self.span.span_id)
-        return draft
+        return draft.set("trace.parent_span_id", self.ids[1])
 
     def done(self, draft: Draft) -> None:
         """Hand a record in."""
@@ -159,11 +172,9 @@ class Sheet:
             ]
         if span.links:
             left["links"] = [{"trace_id": trace_id, "span_id": span_id} for trace_id, span_id in span.links]
-        if any(
-            sent and not shape.fullmatch(sent)
-            for shape, sent in ((_TRACE_ID, span.trace_id), (_SPAN_ID, span.span_id))
-        ):
-            left["ids"] = {"trace_id": span.trace_id, "span_id": span.span_id}
+        sent = (span.trace_id, span.span_id, span.parent_span_id)
+        if any(text and not known for text, known in zip(sent, self.ids, strict=True)):
+            left["ids"] = list(sent)  # no ids of W3C Trace Context
         resource = {
             name: value
             for name, value in span.resource.items()
