@@ -1,6 +1,6 @@
 """Federation messages of the Open Gateway Protocol (OGP) 0.2 to 0.7: the body of a POST to `/federation/…`, byte for byte as it was sent.
 
-Format: https://github.com/dp-pcs/ogp, docs/PROTOCOL.md, src/daemon/message-handler.ts, src/shared/signing.ts:
+Format: https://github.com/dp-pcs/ogp, its PROTOCOL.md, src/daemon/message-handler.ts, src/shared/signing.ts:
 
     /federation/message         {"message": {intent, from, to, nonce, timestamp, payload, …}, "messageStr"?, "signature"}
     /federation/reply/<nonce>   {"reply": {nonce, success, data | error, timestamp, from, to}, "replyStr"?, "signature"}
