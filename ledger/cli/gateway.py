@@ -24,6 +24,7 @@ from ledger.cli.target import (
 )
 from ledger.client import Ledger
 from ledger.gateway import stdio
+from ledger.gateway.approval import Approver
 from ledger.gateway.definitions import Definitions
 from ledger.gateway.gate import Caller, Gate
 from ledger.gateway.policy import Policy, PolicyError, load_policy
@@ -71,13 +72,14 @@ def gateway(
         raise CommandError("which server? end with -- and its command")
     logging.basicConfig(stream=sys.stderr, format="agent-ledger gateway: %(message)s", level=logging.WARNING)
     rules = _policy(policy, server)
+    approver = _approver(rules)
     address, token = _ledger(data, url, token_file)
     identity = {"agent_id": agent_id}
     if principal is not None:
         identity |= {"principal": principal, "principal_source": PRINCIPAL_SOURCE}
     known = Definitions(state or _state(json.dumps(command)))
     with Ledger(address, token, source=f"mcp-gateway/{server or 'stdio'}", identity=identity) as ledger:
-        gate = Gate(ledger, known, rules, server=server)
+        gate = Gate(ledger, known, rules, approver, server=server)
         withheld = [rules.approval.token_variable] if rules is not None and rules.approval is not None else []
         status = asyncio.run(stdio.run(command, gate, Caller("stdio"), withheld=withheld))
     raise typer.Exit(status)
@@ -94,6 +96,15 @@ def _policy(file: Path | None, server: str | None) -> Policy | None:
     if server is None and any(rule.servers != ["*"] for rule in rules):
         raise CommandError(f"{file}: its rules name servers: give this one's name with --server")
     return policy
+
+
+def _approver(policy: Policy | None) -> Approver | None:
+    if policy is None or policy.approval is None:
+        return None
+    try:
+        return Approver(policy.approval)
+    except ValueError as error:
+        raise CommandError(str(error)) from None
 
 
 def _ledger(data: Path | None, url: str | None, token_file: Path | None) -> tuple[str, str | None]:

@@ -4,37 +4,49 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
-from ledger.client.action import Action
+import msgspec
+
+from ledger.client import Action
+from ledger.gateway import raw
 from ledger.gateway.message import Answer, Message
+from ledger.gateway.policy import Verdict
 
 TOOL_ERROR: Final = "tool_error"  # as OpenTelemetry's conventions for MCP name a result with isError
 SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,31}):")
 READING: Final = frozenset({"resources/read", "prompts/get"})
 
 Facet = dict[str, Any]
+Unanswered = Literal["failure", "denied", "timeout", "cancelled", "unknown"]
 
 
 class Call:
-    """Wraps the SDK's action with what MCP says of its end."""
+    """The SDK's action, with what MCP says of its end.
 
-    def __init__(self, action: Action, message: Message) -> None:
+    Attributes:
+        action: the action.
+        message: the request.
+        verdict: what the policy says of it.
+        agent: the record's `identity`.
+    """
+
+    def __init__(self, action: Action, message: Message, verdict: Verdict, agent: Facet) -> None:
         self.action = action
         self.message = message
+        self.verdict = verdict
+        self.agent = agent
 
     def answered(self, answer: Answer) -> None:
         """The server answered."""
         if not answer.plain:
-            said = answer.error if answer.error is not None else answer.result
-            self.action.end("unknown", said, error_type="mcp.ambiguous_answer")
+            self.action.end("unknown", raw.unreadable(answer.data), error_type="mcp.ambiguous_answer")
         elif answer.error is not None:
-            self.action.end("failure", answer.error, error_type=_code(answer.error))
+            said = raw.kept(raw.member(answer.data, "error"))
+            self.action.end("failure", said, error_type=_code(answer.error))
         else:
             status, error_type = _ending(answer.result)
-            self.action.end(status, answer.result, error_type=error_type)
+            self.action.end(status, raw.kept(raw.member(answer.data, "result")), error_type=error_type)
 
-    def end(
-        self, status: Literal["failure", "denied", "timeout", "cancelled", "unknown"], error_type: str
-    ) -> None:
+    def end(self, status: Unanswered, error_type: str) -> None:
         """It ended without an answer."""
         self.action.end(status, error_type=error_type)
 
@@ -52,9 +64,8 @@ def _ending(result: object) -> tuple[Literal["success", "failure", "unknown"], s
     kind = result.get("resultType")  # 2026-07-28
     if kind == "input_required":  # the server asks something first; the client calls again with the answer
         return "unknown", "mcp.input_required"
-    if kind == "task" or isinstance(
-        result.get("task"), Mapping
-    ):  # it runs on; tasks/… will say what came of it
+    # It runs on; tasks/… will say what came of it.
+    if kind == "task" or isinstance(result.get("task"), Mapping):
         return "unknown", "mcp.task"
     return "success", None
 
@@ -68,11 +79,20 @@ def tool_of(message: Message) -> Facet:
     return made | {"effect": "read"} if method in READING else made
 
 
-def arguments_of(message: Message) -> Any:
-    """What the request passes to the server: the arguments of a call; of any other method its parameters, `_meta` apart."""
+def arguments_of(message: Message) -> msgspec.Raw | None:
+    """What the request passes to the server, as sent: a call's arguments; any other method's parameters, `_meta` apart."""
+    params = raw.member(message.data, "params")
     if message.method == "tools/call":
-        return message.params.get("arguments")
-    return {name: value for name, value in message.params.items() if name != "_meta"} or None
+        return raw.member(params, "arguments")
+    return raw.without(params, ["_meta"])
+
+
+def judged(message: Message) -> Mapping[str, Any]:
+    """The same, as rules read it."""
+    if message.method != "tools/call":
+        return message.params
+    arguments = message.params.get("arguments")
+    return arguments if isinstance(arguments, dict) else {}
 
 
 def resource_of(message: Message) -> Facet | None:

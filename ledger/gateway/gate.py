@@ -14,17 +14,18 @@ What fails before 6 is not passed on, and the client is told.
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 
 from ledger.client import Ledger, LedgerAway
 from ledger.client.http import ProblemError
 from ledger.core.errors import LedgerError
-from ledger.gateway import identity
-from ledger.gateway.call import Call, arguments_of, resource_of, tool_of
+from ledger.gateway import identity, raw
+from ledger.gateway.approval import Approver
+from ledger.gateway.call import Call, arguments_of, judged, resource_of, tool_of
 from ledger.gateway.definitions import Change, Definitions
 from ledger.gateway.message import Answer, Message, answers
-from ledger.gateway.policy import Asked, Policy, Verdict
+from ledger.gateway.policy import ALLOWED, Asked, Policy, Verdict
 from ledger.gateway.replies import Replier, denied, not_recorded
 from ledger.gateway.session import Session, Waiting
 
@@ -59,6 +60,7 @@ class Gate:
         ledger: Ledger,
         definitions: Definitions,
         policy: Policy | None = None,
+        approver: Approver | None = None,
         *,
         server: str | None = None,
     ) -> None:
@@ -68,11 +70,13 @@ class Gate:
             ledger: the SDK's recorder.
             definitions: what the server's tools were said to be.
             policy: what may not pass; everything may when None.
+            approver: whom to ask where the policy wants approval; without one such calls are denied.
             server: what the server is called in records; what it calls itself when None.
         """
         self._ledger = ledger
         self._definitions = definitions
         self._policy = policy
+        self._approver = approver
         self._server = server
         self._said: str | None = None
 
@@ -83,13 +87,14 @@ class Gate:
 
         One message of a batch that may not pass keeps back the whole batch: the server gets it as it was sent, or not at all.
         """
-        calls = [message for message in messages if message.acts]
-        verdicts = [self._judge(message) for message in calls]
-        refused = next((verdict for verdict in verdicts if verdict.effect != "allow"), None)
         begun: list[Call] = []
         try:
-            for message, verdict in zip(calls, verdicts, strict=True):
-                begun.append(await self._begin(message, refused or verdict, session, caller))
+            for message in messages:
+                if message.acts:
+                    begun.append(await self._begin(message, session, caller))  # noqa: PERF401 - those before a failure count
+            refused = next((call for call in begun if call.verdict.effect == "deny"), None)
+            if refused is None:
+                refused = await self._unapproved(begun)
         except asyncio.CancelledError:
             self._stop(messages, session, begun, not_recorded("cancelled"))
             raise
@@ -97,41 +102,78 @@ class Gate:
             log.warning("not passed on, because it could not be recorded: %s", error)
             return self._stop(messages, session, begun, not_recorded(str(error)))
         if refused is not None:
-            for call in begun:
-                call.action.deny(refused.reason or None, policy=refused.facet())
-            return self._stop(messages, session, [], denied(refused.rule, refused.reason))
+            refused.action.deny(refused.verdict.rule, policy=refused.verdict.facet("deny"))
+            return self._stop(messages, session, begun, denied(refused.verdict.rule, refused.verdict.reason))
+        for call in begun:
+            if call.message.id is None:
+                call.end("unknown", "mcp.no_answer_due")
         return []
 
-    async def _begin(self, message: Message, verdict: Verdict, session: Session, caller: Caller) -> Call:
+    async def _begin(self, message: Message, session: Session, caller: Caller) -> Call:
+        verdict = self._judge(message)
+        agent = {**agent_of(message, session), **caller.identity}
         action = self._ledger.action(
             {**tool_of(message), **self._digest(message)},
-            arguments=arguments_of(message),
+            arguments=raw.kept(arguments_of(message)),
             resource=resource_of(message),
-            server=self._server or self._said,
-            identity={**agent_of(message, session), **caller.identity},
-            policy=verdict.facet() if self._policy is not None else None,
+            server=self._name(),
+            identity=agent,
+            policy=verdict.facet(verdict.effect) if self._policy is not None else None,
             trace=identity.of_trace(message.meta, caller.traceparent) or None,
             ext=_circumstances(message, session, caller),
         )
-        call = Call(action, message)
+        call = Call(action, message, verdict, agent)
         waiting = session.waiting(message.id)
         if waiting is not None:
             waiting.call = call
         await action.astart()
         return call
 
+    async def _unapproved(self, calls: list[Call]) -> Call | None:
+        """Ask for the approvals that these calls need, one after the other. Returns the first that is not approved."""
+        for call in calls:
+            if call.verdict.effect == "require_approval" and not await self._approved(call):
+                return call
+        return None
+
+    async def _approved(self, call: Call) -> bool:
+        if self._approver is None:
+            return False
+        ruling = await self._approver.ask(call.action.id, arguments_of(call.message), self._question(call))
+        approval = {
+            "outcome": ruling.outcome,
+            "approver": ruling.approver,
+            "id": ruling.id,
+            "arguments_commitment": ruling.commitment,
+            "shown": raw.kept(ruling.shown),
+        }
+        # Durable before the call passes, like the intent: an approval that nobody can show is none.
+        record = {"type": "action.approval", "action_id": call.action.id, "approval": approval}
+        await asyncio.to_thread(self._ledger.record, record, wait=True)
+        if ruling.why:
+            call.verdict = replace(call.verdict, reason=ruling.why)
+        return ruling.outcome == "approved"
+
+    def _question(self, call: Call) -> dict[str, Any]:
+        message, verdict = call.message, call.verdict
+        tool = {"tool": tool_of(message)["name"], "method": message.method, "server": self._name()}
+        return {
+            **tool,
+            "rule": verdict.rule,
+            "policy": verdict.id,
+            "reason": verdict.reason,
+            "agent": call.agent,
+        }
+
     def _judge(self, message: Message) -> Verdict:
         if self._policy is None:
-            return Verdict("allow", "", "", "", "")
+            return ALLOWED
         name = message.params.get("name") or message.params.get("uri") or message.method
-        arguments = arguments_of(message)
-        asked = Asked(
-            message.method or "",
-            str(name),
-            self._server or self._said or "",
-            arguments if isinstance(arguments, Mapping) else {},
-        )
+        asked = Asked(message.method or "", str(name), self._name() or "", judged(message))
         return self._policy.judge(asked)
+
+    def _name(self) -> str | None:
+        return self._server or self._said
 
     def _digest(self, message: Message) -> dict[str, str]:
         digest = (
@@ -144,6 +186,7 @@ class Gate:
     def _stop(
         self, messages: tuple[Message, ...], session: Session, begun: list[Call], reply: Replier
     ) -> list[Reply]:
+        """Nothing of this reaches the server."""
         for call in begun:
             call.end("cancelled", "mcp.not_passed_on")
         session.release(messages)
@@ -206,7 +249,7 @@ class Gate:
             "tool": {
                 "name": change.name,
                 "protocol": "mcp",
-                "server": self._server or self._said,
+                "server": self._name(),
                 "definition_digest": change.digest,
             },
             "source": {"original": change.definition},

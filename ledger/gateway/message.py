@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from ledger.core.errors import FormatError
+from ledger.gateway import raw
 from ledger.records.strict import strict
 
 PARSE_ERROR: Final = -32700
@@ -40,7 +41,15 @@ ARRANGING: Final = frozenset(
         "tasks/list",
     }
 )
-NOTIFICATIONS: Final = "notifications/"
+# Messages without an id that say something and do nothing. Any other is recorded, with nobody to say what came of it.
+TELLING: Final = frozenset(
+    {
+        "notifications/initialized",
+        "notifications/cancelled",
+        "notifications/progress",
+        "notifications/roots/list_changed",
+    }
+)
 ENVELOPE: Final = frozenset({"jsonrpc", "id", "method", "params", "result", "error"})
 PARAMETERS: Final = frozenset({"name", "arguments", "uri", "_meta"})
 MAX_BATCH: Final = 100
@@ -73,11 +82,13 @@ class Message:
     """One message of a client.
 
     Attributes:
-        value: the whole message.
+        data: the bytes it came as.
+        value: the whole message, parsed.
         method: None in an answer to a request of the server.
         id: None in a notification.
     """
 
+    data: bytes
     value: Mapping[str, Any]
     method: str | None
     id: Id | None
@@ -97,11 +108,7 @@ class Message:
     @property
     def acts(self) -> bool:
         """Whether it must be in the ledger before it may reach the server."""
-        return (
-            self.method is not None
-            and self.method not in ARRANGING
-            and not self.method.startswith(NOTIFICATIONS)
-        )
+        return self.method is not None and self.method not in (TELLING if self.id is None else ARRANGING)
 
 
 def parse_client(data: bytes, *, line: bool) -> tuple[Message, ...]:
@@ -122,17 +129,18 @@ def parse_client(data: bytes, *, line: bool) -> tuple[Message, ...]:
         raise Refused(
             PARSE_ERROR, f"not JSON that every parser reads alike: {error.detail}", _ids(data)
         ) from None
-    found = value if isinstance(value, list) else [value]
-    if not found or len(found) > MAX_BATCH:
+    if not isinstance(value, list):
+        return (_message(value, data),)
+    if not 0 < len(value) <= MAX_BATCH:
         raise Refused(INVALID_REQUEST, f"a batch holds 1 to {MAX_BATCH} messages")
-    messages = tuple(_message(item) for item in found)
+    messages = tuple(_message(item, part) for item, part in zip(value, raw.items(data), strict=True))
     ids = [str(message.id) for message in messages if message.method is not None and message.id is not None]
     if len(set(ids)) < len(ids):
         raise Refused(INVALID_REQUEST, "a batch uses one id for two requests")
     return messages
 
 
-def _message(value: object) -> Message:
+def _message(value: object, data: bytes) -> Message:
     if not isinstance(value, dict):
         raise Refused(INVALID_REQUEST, "a message is a JSON object")
     waiting = _waiting(value)
@@ -145,12 +153,12 @@ def _message(value: object) -> Message:
             raise Refused(
                 INVALID_REQUEST, "a message has a method, or an id and either a result or an error", waiting
             )
-        return Message(value, None, value["id"])
+        return Message(data, value, None, value["id"])
     if not isinstance(method, str) or "result" in value or "error" in value:
         raise Refused(
             INVALID_REQUEST, "a message has a method that is a text, and then no result and no error", waiting
         )
-    message = Message(value, method, value.get("id"))
+    message = Message(data, value, method, value.get("id"))
     _check_request(message, waiting)
     return message
 
@@ -208,7 +216,7 @@ def _waiting(value: Mapping[str, Any]) -> tuple[Id, ...]:
 
 def _ids(data: bytes) -> tuple[Id, ...]:
     """Who waits for an answer to a message that is refused, as far as a lenient reading can tell."""
-    return tuple(identifier for value in lenient(data) if "method" in value for identifier in _waiting(value))
+    return tuple(identifier for value in lenient(data) for identifier in _waiting(value))
 
 
 # ---- what a server sends
@@ -219,12 +227,14 @@ class Answer:
     """A server's answer to one request.
 
     Attributes:
+        data: the bytes it came as, with those around it where they cannot be told apart.
         id: of the request.
         result: the result, or None.
         error: the JSON-RPC error, or None.
         plain: whether every parser reads the message alike; if not, what a client made of it is not known.
     """
 
+    data: bytes
     id: Id
     result: Any
     error: Any
@@ -235,15 +245,20 @@ def answers(data: bytes) -> Iterator[Answer]:
     """The answers in what a server sent: none, one, or those of a batch. Never raises: it is passed on whatever it is."""
     try:
         value: Any = strict(data)
-        plain = True
+        plain = not any(_looks_alike(key) for item in _objects(value) for key in item)
     except FormatError:
-        value, plain = list(lenient(data)), False
-    for item in value if isinstance(value, list) else [value]:
+        plain = False
+    if not plain:
+        value = list(lenient(data))
+    parts = raw.items(data) if plain and isinstance(value, list) else None
+    for index, item in enumerate(value if isinstance(value, list) else [value]):
         if not isinstance(item, dict) or not ("result" in item or "error" in item):
             continue
         identifier = item.get("id")
         if isinstance(identifier, str | int) and is_id(identifier):
-            yield Answer(identifier, item.get("result"), item.get("error"), plain and "method" not in item)
+            whole = parts[index] if parts is not None else data
+            unmistakable = plain and "method" not in item and ("result" in item) != ("error" in item)
+            yield Answer(whole, identifier, item.get("result"), item.get("error"), unmistakable)
 
 
 def lenient(data: bytes) -> Iterator[dict[str, Any]]:
@@ -254,9 +269,17 @@ def lenient(data: bytes) -> Iterator[dict[str, Any]]:
         )
     except (ValueError, RecursionError):
         return
+    yield from _objects(value)
+
+
+def _objects(value: object) -> Iterator[dict[str, Any]]:
     for item in value if isinstance(value, list) else [value]:
         if isinstance(item, dict):
             yield item
+
+
+def _looks_alike(key: str) -> bool:
+    return key not in ENVELOPE and _plain(key) in ENVELOPE
 
 
 def _loosely(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -117,11 +117,14 @@ class Verdict:
     id: str
     version: str
 
-    def facet(self) -> dict[str, Any]:
-        """The record's `policy`."""
+    def facet(self, effect: Effect) -> dict[str, Any]:
+        """The record's `policy`, with what it came to."""
         named = {"rule": self.rule, "version": self.version}
         known = {member: value for member, value in named.items() if value}
-        return {"effect": self.effect, "engine": ENGINE, "id": self.id, "mode": "enforce", **known}
+        return {"effect": effect, "engine": ENGINE, "id": self.id, "mode": "enforce", **known}
+
+
+ALLOWED: Final = Verdict("allow", "", "", "", "")
 
 
 def load_policy(path: Path) -> Policy:

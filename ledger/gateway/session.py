@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ledger.gateway.call import Call
-from ledger.gateway.message import INVALID_REQUEST, Id, Message, Refused, shown
+from ledger.gateway.message import INVALID_REQUEST, Id, Message, Refused, is_id, shown
 
 MAX_WAITING: Final = 4_096
 
@@ -63,7 +63,7 @@ class Session:
 
     def waiting(self, identifier: object) -> Waiting | None:
         """The request with this id, while it has no answer."""
-        return self._waiting.get(str(identifier))
+        return self._waiting.get(str(identifier)) if is_id(identifier) else None
 
     def settle(self, identifier: Id) -> Waiting | None:
         """The request that an answer is to; from now on its id is free."""

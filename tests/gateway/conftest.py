@@ -31,9 +31,14 @@ class Book:
     def _whole(self, seq):
         stored = self._client.get(f"/v1/entries/{seq}").json()
         record = stored["entry"]["record"]
-        for held in [*stored["contents"], *stored["persons"]]:
+        for held in stored["contents"]:
             facet, _, member = held["member"].partition(".")
             record[facet][member] = json.loads(held["value"])
+        people = {person["commitment"]: json.loads(person["value"]) for person in stored["persons"]}
+        for facet in record.values():
+            for member, value in facet.items() if isinstance(facet, dict) else ():
+                if isinstance(value, str) and value in people:
+                    facet[member] = people[value]
         return record
 
     def calls(self):

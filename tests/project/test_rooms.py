@@ -36,7 +36,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     ),
     "google": ("ledger/ingest/otlp", "ledger/api/otlp.py"),
     "uvicorn": ("ledger/api/serving.py",),
-    "httpx": ("ledger/cli", "ledger/client"),
+    "httpx": ("ledger/cli", "ledger/client", "ledger/gateway"),
     # agent frameworks, each by its own adapter
     "agent_framework": ("ledger/client/adapters/agent_framework.py",),
     "agents": ("ledger/client/adapters/openai_agents.py",),
