@@ -15,3 +15,9 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the folder shared/ is not beside the project")
     return SHARED
+
+
+@pytest.fixture(autouse=True)
+def _seen_nothing_before(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test's user saw of a log is no other test's: their logs have the same names and are not the same."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple, Self
 
 from ledger.cli import terminal
 from ledger.cli.exits import CommandError, Exit
-from ledger.cli.pins import Pin as Remembered
-from ledger.cli.pins import read_pin, remember
 from ledger.cli.target import HEAD_ANCHOR_VARIABLE
 from ledger.client.http import LedgerClient, ProblemError
+from ledger.client.pins import Pin as Remembered
+from ledger.client.pins import read_pin, remember
 from ledger.client.sources import FolderSource, HttpSource, Source
 from ledger.client.verify import verify_source
 from ledger.core.checkpoint import Checkpoint, parse_checkpoint

@@ -10,8 +10,8 @@ import typer
 from ledger.cli import terminal
 from ledger.cli.exits import CommandError, Exit
 from ledger.cli.get import fetch
-from ledger.cli.pins import read_pin
 from ledger.cli.target import Data, Json, TokenFile, Url, connect
+from ledger.client.pins import read_pin
 from ledger.core import canonical
 from ledger.core.checkpoint import Checkpoint, parse_checkpoint
 from ledger.core.entry import Entry, parse_entry

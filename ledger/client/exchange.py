@@ -1,11 +1,16 @@
 """One exchange with the ledger: a group of records goes, what became of each comes back."""
 
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from ledger.client.http import PROBLEM_PREFIX, LedgerClient, ProblemError, UnreachableError
+from ledger.client.witness import Witness
 
 NDJSON: Final = "application/x-ndjson"
+LOOK_EVERY_S: Final = 1.0
+IDLE_S: Final = 4.0  # servers close connections that were idle for five seconds or so
 SERVER_ERROR: Final = 500
 TOO_MANY: Final = 429
 # The ledger, or what stands before it, will not have us now, whatever we send.
@@ -27,6 +32,10 @@ class AwayError(Exception):
         self.hopeless = hopeless
 
 
+class _NewConnectionError(Exception):
+    """A record was about to go to a server that has not shown yet that it is the one from before."""
+
+
 class Refused(NamedTuple):
     """A record that the ledger will never take, and why."""
 
@@ -34,11 +43,20 @@ class Refused(NamedTuple):
 
 
 class Exchange:
-    """A connection to the ledger."""
+    """A connection to the ledger, and what was seen of its log: at every new connection the log shows that it is the same."""
 
-    def __init__(self, client: LedgerClient) -> None:
-        """Speak through this client, which is closed with it."""
-        self._client = client
+    def __init__(self, url: str, token: str | None, timeout_s: float, witness: Witness) -> None:
+        """A connection to the ledger at `url`; nothing is sent yet.
+
+        Raises:
+            ValueError: the url is none.
+        """
+        self._client = LedgerClient(url, token, timeout_s=timeout_s, connected=self._connected)
+        self._witness = witness
+        self._doubtful = True  # it may not be the log that it was
+        self._behind = False  # it has grown since it was seen
+        self._careful = False  # no record goes over a connection that is new
+        self._checked_at = self._used_at = 0.0
 
     def post(self, lines: Sequence[bytes]) -> list[Refused | None]:
         """Send records. Returns for each whether it was refused; fewer than were sent where the rest is to be sent again.
@@ -48,8 +66,9 @@ class Exchange:
             ForkError: the log contradicts what was seen of it.
         """
         try:
-            answer = self._client.post_records(b"\n".join(lines), NDJSON)
+            return self._post(lines)
         except UnreachableError as error:
+            self._doubtful = True
             raise AwayError(str(error)) from None
         except ProblemError as problem:
             if problem.status in NOT_NOW or problem.status >= SERVER_ERROR:
@@ -62,7 +81,50 @@ class Exchange:
             # Something between here and the ledger does not take as much at once, or one record spoils the body.
             half = len(lines) // 2
             return self.post(lines[:half])
+
+    def _post(self, lines: Sequence[bytes]) -> list[Refused | None]:
+        body = b"\n".join(lines)
+        if self._doubtful or self.look_in_s() == 0 or time.monotonic() - self._used_at > IDLE_S:
+            self._check()
+        try:
+            self._careful = True
+            answer = self._client.post_records(body, NDJSON)
+        except _NewConnectionError:
+            self._careful = False
+            self._check()
+            answer = self._client.post_records(body, NDJSON)
+        finally:
+            self._careful = False
+            self._used_at = time.monotonic()
+        self._witness.told(answer["size"])
+        self._behind = True
+        if self._doubtful:  # one connection for each request, as some proxies have it
+            self._check()
         return _results(answer, len(lines))
+
+    def _connected(self) -> None:
+        self._doubtful = True
+        if self._careful:
+            raise _NewConnectionError
+
+    def _check(self) -> None:
+        self._witness.check(self._client)
+        self._doubtful = self._behind = False
+        self._used_at = self._checked_at = time.monotonic()
+
+    def look_in_s(self) -> float | None:
+        """When to see the newest checkpoint, in seconds: None where nothing was sent since the last."""
+        return max(self._checked_at + LOOK_EVERY_S - time.monotonic(), 0.0) if self._behind else None
+
+    def look(self) -> None:
+        """See the log's newest checkpoint, for the next time: best effort.
+
+        Raises:
+            ForkError: it contradicts what was seen before.
+        """
+        self._behind = False
+        with suppress(UnreachableError, ProblemError):
+            self._check()
 
     def close(self) -> None:
         """Close the connection."""

@@ -1,18 +1,21 @@
 """A small HTTP client of the ledger: one method per question, errors as exceptions with the problem's own words."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Self
 from urllib.parse import quote
 
 import httpx
 
+from ledger.core.text import parse_base64
+
 JSON = "application/json"
 PROTOBUF = "application/x-protobuf"
 PROBLEM_PREFIX = "urn:agent-ledger:problem:"
 TIMEOUT_S = 60.0
 CONNECT_TIMEOUT_S = 5.0
+CONNECTED = "connection.connect_tcp.complete"
 MAX_PROBLEM_CHARS = 2_000
 MAX_ANSWER_BYTES = 512 * 1024 * 1024
 MAX_RETRY_AFTER_S = 60.0
@@ -73,8 +76,15 @@ class LedgerClient:
     Every method raises `UnreachableError` and `ProblemError`.
     """
 
-    def __init__(self, url: str, token: str | None = None, *, timeout_s: float = TIMEOUT_S) -> None:
-        """A client of the ledger at `url`; nothing is sent yet.
+    def __init__(
+        self,
+        url: str,
+        token: str | None = None,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        connected: Callable[[], None] | None = None,
+    ) -> None:
+        """A client of the ledger at `url`; nothing is sent yet. `connected` is called at every new connection.
 
         Raises:
             ValueError: the url is not one.
@@ -87,6 +97,7 @@ class LedgerClient:
         if base.scheme not in {"http", "https"} or not base.host:
             raise ValueError(f"{url!r} is no URL of a ledger: it begins with http:// or https:// and a host")
         self.url = url.rstrip("/")
+        self._extensions = {"trace": _teller(connected)} if connected is not None else None
         timeout = httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S)
         # No redirects: a token goes nowhere but where it was meant to.
         self._http = httpx.Client(
@@ -143,6 +154,17 @@ class LedgerClient:
         """The receipt of an entry (tlog-proof text)."""
         return self._bytes(f"/v1/entries/{seq}/receipt")
 
+    def consistency(self, old: int, new: int) -> list[bytes]:
+        """The proof that the tree of size `new` extends the one of size `old`: hashes, for `verify_consistency`."""
+        path = f"/v1/proofs/consistency?old={old}&new={new}"
+        hashes = self._object("GET", path, {"hashes": list})["hashes"]
+        try:
+            return [parse_base64(text) for text in hashes]
+        except (ValueError, TypeError):
+            raise UnreachableError(
+                f"what answers at {self.url} is no ledger: its proof is no hashes"
+            ) from None
+
     def file(self, path: str) -> bytes:
         """`checkpoint`, or a tile by its path."""
         return self._bytes(f"/{path}")
@@ -194,6 +216,7 @@ class LedgerClient:
         return self._send("GET", path).body
 
     def _send(self, method: str, path: str, **options: Any) -> "_Answer":
+        options["extensions"] = self._extensions
         with self._reaching(), self._http.stream(method, path, **options) as response:
             body = bytearray()
             for chunk in response.iter_bytes():
@@ -245,6 +268,16 @@ def _asking(question: Question) -> tuple[str, dict[str, Any]]:
     if question.name is not None:
         return f"/v1/queries/{quote(question.name, safe='')}", body
     return "/v1/query", body | {"sql": question.sql}
+
+
+def _teller(connected: Callable[[], None]) -> Callable[[str, Any], None]:
+    """Hears of what httpcore does (https://www.encode.io/httpcore/extensions/#trace)."""
+
+    def tell(event: str, _info: Any) -> None:
+        if event == CONNECTED:
+            connected()
+
+    return tell
 
 
 class _Answer(NamedTuple):

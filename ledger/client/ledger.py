@@ -25,11 +25,12 @@ from ledger.client.action import Action
 from ledger.client.context import current, merged, trace_members, within
 from ledger.client.errors import ForkError, LedgerAway
 from ledger.client.exchange import Exchange
-from ledger.client.http import LedgerClient
 from ledger.client.members import Facet, cleaned
 from ledger.client.sender import Sender
 from ledger.client.spool import Spool
+from ledger.client.witness import Witness
 from ledger.core.errors import LedgerError
+from ledger.core.note import parse_vkey
 from ledger.records.prepare import uuid7
 from ledger.records.values import time_text
 
@@ -70,16 +71,16 @@ class Ledger:
                 runs whose intent is not there.
             identity: members of `identity` for every record.
             key: the agent's signing key.
-            verifier_key: the log's verifier key as you know it.
+            verifier_key: the log's verifier key as you know it; where it is None, the log is believed when it is first seen.
             timeout_s: how long a tool waits for its intent to be durable.
 
         Raises:
             ValueError: the url is none, or `away` something else.
-            LedgerError: `locked`: another recorder has the spool.
+            LedgerError: the verifier key is none; or `locked`: another recorder has the spool.
             OSError: the spool cannot be had.
         """
-        if key is not None or verifier_key is not None:
-            raise ValueError("this release knows neither keys nor pins")
+        if key is not None:
+            raise ValueError("this release knows no keys")
         if away != "block" and not isinstance(away, Spool):
             raise ValueError(f'away is "block" or a Spool, not {away!r}')
         address = url or os.environ.get(URL_VARIABLE) or DEFAULT_URL
@@ -87,14 +88,15 @@ class Ledger:
         self.identity: Facet = dict(identity or {})
         self._name, self._address, self._token = source, address, token
         self._timeout_s = timeout_s
+        self._verifier_key = parse_vkey(verifier_key) if verifier_key is not None else None
         self._closed = False
         self._sender = self._connected(away if isinstance(away, Spool) else None)
         _LEDGERS.add(self)
 
     def _connected(self, spool: Spool | None) -> Sender:
         self.source = f"{self._name}/{uuid7()[-12:]}"
-        client = LedgerClient(self._address, self._token, timeout_s=self._timeout_s)
-        return Sender(Exchange(client), self._line, spool, self._timeout_s, self._begun)
+        exchange = Exchange(self._address, self._token, self._timeout_s, Witness(self._verifier_key))
+        return Sender(exchange, self._line, spool, self._timeout_s, self._begun)
 
     def _line(self, record: Mapping[str, Any], seq: int) -> bytes:
         return msgspec.json.encode({**record, "source": {"id": self.source, "seq": seq}})

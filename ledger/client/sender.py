@@ -167,6 +167,7 @@ class Sender:
         try:
             if self._thread is not None:
                 self.flush(timeout_s)
+                self._exchange.look()
         except (LedgerAway, ForkError) as error:
             self._keep(error)
         with self._changed:
@@ -218,17 +219,19 @@ class Sender:
     def _run(self) -> None:
         while True:
             with self._changed:
-                while not self._due():
+                while not self._due() and not self._looks():
                     if self._closing:
                         return
-                    self._changed.wait(self._until_retry())
+                    self._changed.wait(self._until_next())
                 spooling = self._spooling
                 group = [] if spooling else self._group()
             try:
                 if spooling:
                     self._replay()
-                else:
+                elif group:
                     self._answered(group, self._exchange.post([waiting.line for waiting in group]))
+                else:
+                    self._exchange.look()
                 self._succeeded()
             except AwayError as away:
                 self._went_away(away)
@@ -242,8 +245,11 @@ class Sender:
     def _due(self) -> bool:
         return not self._idle() and not self._closing and time.monotonic() >= self._retry_at
 
-    def _until_retry(self) -> float | None:
-        return None if self._idle() else max(self._retry_at - time.monotonic(), 0.0)
+    def _looks(self) -> bool:
+        return self._idle() and not self._closing and self._exchange.look_in_s() == 0
+
+    def _until_next(self) -> float | None:
+        return self._exchange.look_in_s() if self._idle() else max(self._retry_at - time.monotonic(), 0.0)
 
     def _group(self) -> list[Waiting]:
         group: list[Waiting] = []

@@ -53,6 +53,12 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     assert asked == [], "the framework called home"
 
 
+@pytest.fixture(autouse=True)
+def _seen_nothing_before(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the SDK remembers of one test's ledger is nothing to the next one's, which has the same name."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+
+
 @pytest.fixture
 def model() -> Iterator[ModelServer]:
     """A model without scripts yet; it fails the test if it is asked what no script answers."""

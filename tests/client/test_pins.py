@@ -2,7 +2,7 @@
 
 import pytest
 
-from ledger.cli.pins import Pin, pins_folder, read_pin, remember
+from ledger.client.pins import Pin, pins_folder, read_pin, remember
 from ledger.core.checkpoint import Checkpoint, sign_checkpoint
 from ledger.core.ed25519 import SigningKey
 from ledger.core.errors import LedgerError

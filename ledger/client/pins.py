@@ -1,6 +1,7 @@
 """What this user has seen of each log: its key and its newest verified checkpoint, kept outside any ledger.
 
-A log that later shows less, or another history, or another key, is told so: a hash chain alone shows neither. One pin per
+A log that later shows less, or another history, or another key, is told so: a hash chain alone shows neither. The command line and
+the SDK share them. One pin per
 origin in `$XDG_STATE_HOME/agent-ledger/pins` (default `~/.local/state`); whoever knows a log to be gone for good removes its
 two files by hand.
 """
@@ -29,6 +30,11 @@ def pins_folder() -> Path:
     """Where pins are kept."""
     state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
     return Path(state).expanduser() / "agent-ledger" / "pins"
+
+
+def pin_files(origin: str) -> tuple[Path, Path]:
+    """Where a log's checkpoint and key are remembered, whether or not they are."""
+    return _paths(origin)
 
 
 def read_pin(origin: str) -> Pin | None:
