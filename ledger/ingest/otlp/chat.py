@@ -3,7 +3,7 @@
 from typing import Any, Final, NamedTuple
 
 from ledger.ingest.draft import Draft, fact
-from ledger.ingest.otlp import flat, names
+from ledger.ingest.otlp import flat, names, span_events
 from ledger.ingest.otlp.calls import Call, calls, last_group
 from ledger.ingest.otlp.embedded import structure
 from ledger.ingest.otlp.messages import Message, core, message, read, user_text
@@ -18,8 +18,9 @@ class Answer(NamedTuple):
     """What a model answered; the rest is None where only the attributes of the span may say it."""
 
     messages: list[Message]
-    response_id: object = None
     finish_reason: object = None
+    response_id: object = None
+    model: object = None
 
 
 _SILENCE: Final = {"type": "text", "content": ""}
@@ -58,13 +59,12 @@ def model_facts(sheet: Sheet, draft: Draft, answer: Answer = _NO_ANSWER) -> dict
     bag = sheet.bag
     draft.set("decision.provider", bag.text(names.PROVIDER))
     asked, answered = bag.text(names.REQUEST_MODEL), bag.text(names.RESPONSE_MODEL)
-    named = bag.text(
-        ("llm.model_name",)
-    )  # OpenInference: the model that answered, or else the one that was asked
-    draft.put(
-        "decision.request_model", asked or _invoked_model(sheet) or (None if answer.messages else named)
-    )
-    draft.set("decision.response_model", answered or (named if answer.messages else None))
+    if (
+        answer.messages
+    ):  # OpenInference has one name: of the model that answered, or else of the one that was asked
+        answered = answered or bag.text(names.MODEL)
+    draft.put("decision.request_model", asked or _invoked_model(sheet) or bag.text(names.MODEL))
+    draft.put("decision.response_model", answered or answer.model)
     draft.put("decision.response_id", bag.text(names.RESPONSE_ID) or answer.response_id)
     draft.put("decision.finish_reason", _finish_reason(sheet) or answer.finish_reason)
     draft.set("decision.input_tokens", bag.count(names.INPUT_TOKENS))
@@ -82,6 +82,7 @@ def prompt_of(sheet: Sheet) -> list[Message]:
         or _flat(sheet, "gen_ai.prompt.", "gen_ai.prompt", "user").messages
         or _taken(sheet, "gen_ai.prompt", "user")
         or _taken(sheet, "input.value", "user")
+        or span_events.given(sheet)
     )
     instructions = structure(bag.left.get("gen_ai.system_instructions"))
     if isinstance(instructions, list | str) and instructions:
@@ -94,7 +95,7 @@ def prompt_of(sheet: Sheet) -> list[Message]:
 def answer_of(sheet: Sheet) -> Answer:
     """What the model answered."""
     if messages := _taken(sheet, "gen_ai.output.messages", "assistant"):
-        return Answer(messages, None, messages[0].get("finish_reason"))
+        return Answer(messages, messages[0].get("finish_reason"))
     for prefix, whole in (
         ("llm.output_messages.", "output.value"),
         ("gen_ai.completion.", "gen_ai.completion"),
@@ -102,7 +103,10 @@ def answer_of(sheet: Sheet) -> Answer:
         answer = _flat(sheet, prefix, whole, "assistant")
         if answer.messages:
             return answer
-    return _generated(sheet, "gen_ai.completion") or _generated(sheet, "output.value") or _NO_ANSWER
+    said = _generated(sheet, "gen_ai.completion") or _generated(sheet, "output.value")
+    if said is None and (messages := span_events.answered(sheet)):
+        said = Answer(messages, messages[0].get("finish_reason"))
+    return said or _NO_ANSWER
 
 
 def intents(
@@ -149,17 +153,19 @@ def _generated(sheet: Sheet, name: str) -> Answer | None:
         messages = _taken(sheet, name, "assistant")
         return Answer(messages) if messages else None
     sheet.bag.left[name] = result.rest
-    return Answer(result.messages, result.response_id, result.finish_reason)
+    return Answer(result.messages, result.finish_reason, result.response_id, result.model)
 
 
 def _flat(sheet: Sheet, prefix: str, whole: str, role: str) -> Answer:
     """Messages written out flat. The same ones may be there once more in one piece, which says more of them: then that is taken."""
-    found = read(flat.take(sheet.bag, prefix), role)
+    items = flat.take(sheet.bag, prefix)
+    found = read(items, role)
     if not found:
+        sheet.extra |= {prefix: items} if items else {}
         return _NO_ANSWER
     reason = found[0].get("finish_reason")
     if whole not in sheet.bag.left:
-        return Answer(found, None, reason)
+        return Answer(found, reason)
     result = generation(sheet.bag.left[whole]) if role == "assistant" else None
     fuller = result.messages if result else read(sheet.bag.left[whole], role)
     if fuller is not None and core(fuller) == core(found):
@@ -167,11 +173,9 @@ def _flat(sheet: Sheet, prefix: str, whole: str, role: str) -> Answer:
         sheet.bag.pop(whole)
         if result is not None:
             sheet.bag.left[whole] = result.rest
-    return (
-        Answer(found, result.response_id, result.finish_reason or reason)
-        if result
-        else Answer(found, None, reason)
-    )
+    if result is None:
+        return Answer(found, reason)
+    return Answer(found, result.finish_reason or reason, result.response_id, result.model)
 
 
 def _finish_reason(sheet: Sheet) -> str | None:

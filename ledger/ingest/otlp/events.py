@@ -1,6 +1,6 @@
 """Log records: what stands in the logs about a model call (Semantic Kernel, botocore, the GenAI utilities), and any other."""
 
-from typing import Any, Final
+from typing import Any
 
 from ledger.ingest.otlp.calls import calls, told
 from ledger.ingest.otlp.chat import Answer, chat, intents, model_facts, put_output
@@ -8,17 +8,8 @@ from ledger.ingest.otlp.embedded import structure
 from ledger.ingest.otlp.governance import governance
 from ledger.ingest.otlp.messages import Message, message, user_text
 from ledger.ingest.otlp.sheet import Sheet
+from ledger.ingest.otlp.span_events import CHOICE, DETAILS, GIVEN
 from ledger.ingest.otlp.spans import LogRecord, Span
-
-# The GenAI conventions' events, the whole call in one since 1.37.
-_DETAILS: Final = "gen_ai.client.inference.operation.details"
-_GIVEN: Final = {
-    "gen_ai.system.message": "system",
-    "gen_ai.user.message": "user",
-    "gen_ai.assistant.message": "assistant",
-    "gen_ai.tool.message": "tool",
-}
-_CHOICE: Final = "gen_ai.choice"
 
 
 def log_record(sheet: Sheet, log: LogRecord) -> int:
@@ -28,15 +19,15 @@ def log_record(sheet: Sheet, log: LogRecord) -> int:
         How many tool calls were too many for records of their own.
     """
     name = event_name(log)
-    if name == _DETAILS:
+    if name == DETAILS:
         return chat(sheet)
     if governance(sheet, log):
         return 0
     body = structure(log.body)
-    if name == _CHOICE and isinstance(body, dict):
+    if name == CHOICE and isinstance(body, dict):
         return _choice(sheet, body)
-    if name in _GIVEN and isinstance(body, dict | str):
-        return _given(sheet, message(body, _GIVEN[name]))
+    if name in GIVEN and isinstance(body, dict | str):
+        return _given(sheet, message(body, GIVEN[name]))
     return _any(sheet, log.body)
 
 
@@ -49,7 +40,7 @@ def event_name(log: LogRecord) -> str:
 def sheet_of(log: LogRecord, submitter: str) -> Sheet:
     """A log record as a span of no duration. It has no id: it is told from others by its time and its event."""
     name = event_name(log)
-    known = name in _GIVEN or name in {_CHOICE, _DETAILS}
+    known = name in GIVEN or name in {CHOICE, DETAILS}
     point = Span(
         log.trace_id or "",
         log.span_id or "",
@@ -78,7 +69,7 @@ def _choice(sheet: Sheet, body: dict[str, Any]) -> int:
     answered = message(body, "assistant")
     reason = answered.get("finish_reason")
     draft = sheet.own(sheet.draft("decision", "decision"))
-    facts = model_facts(sheet, draft, Answer([answered], None, reason))
+    facts = model_facts(sheet, draft, Answer([answered], reason))
     put_output(sheet, draft, [answered])
     sheet.who(draft)
     sheet.last(draft)

@@ -33,12 +33,10 @@ def governance(sheet: Sheet, log: LogRecord) -> bool:
     )
     for name, value in own.record.pop("ext").items():
         draft.ext(name, "policy" if name == "otel.kind" else value)
+    draft.record["id"] = own.record["id"]
     for facet, members in own.record.items():
-        if not isinstance(members, dict):
-            draft.record[facet] = members if facet == "id" else draft.record[facet]
-            continue
-        for name, value in members.items():
-            if facet == "source" or not draft.has(f"{facet}.{name}"):
+        for name, value in members.items() if isinstance(members, dict) else ():
+            if not draft.has(f"{facet}.{name}"):
                 draft.set(f"{facet}.{name}", value)
     _keep(sheet, draft, body, event)
     sheet.last(draft)
@@ -56,9 +54,10 @@ def _draft(sheet: Sheet, event: Any) -> Draft | None:
 
 def _keep(sheet: Sheet, draft: Draft, body: Any, event: Any) -> None:
     """What the event says that no member holds, and what attributes and body say that the event does not: they are copies of it."""
-    rest = draft.record.get("source", {}).pop("original", None)
-    if rest is not None:
-        sheet.extra["event"] = msgspec.json.decode(rest)
+    source = draft.record["source"]
+    rest = msgspec.json.decode(source.pop("original", b"{}"))
+    sheet.extra["cloudevent"] = {**rest, "source": source["id"]} if isinstance(rest, dict) else rest
+    source["id"] = sheet.shared[0]
     known = _texts(event if isinstance(event, dict) else body)
     if isinstance(event, dict):
         sheet.bag.pop(_CLOUDEVENT)

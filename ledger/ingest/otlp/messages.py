@@ -184,7 +184,7 @@ def _parts(value: object) -> list[dict[str, Any]]:
 
 
 def _calls(fields: dict[str, Any]) -> list[dict[str, Any]]:
-    value = fields.get("tool_calls")
+    value = structure(fields.get("tool_calls"))
     if not isinstance(value, list):
         return []
     del fields["tool_calls"]

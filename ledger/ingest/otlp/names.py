@@ -21,6 +21,7 @@ REQUEST_MODEL: Final[Names] = (
     "langsmith.metadata.ls_model_name",
 )
 RESPONSE_MODEL: Final[Names] = ("gen_ai.response.model", "llm.response.model")
+MODEL: Final[Names] = ("llm.model_name",)
 RESPONSE_ID: Final[Names] = ("gen_ai.response.id",)
 FINISH_REASON: Final[Names] = (
     "gen_ai.response.finish_reason",

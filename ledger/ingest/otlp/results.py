@@ -13,6 +13,7 @@ class Generation(NamedTuple):
 
     messages: list[Message]
     response_id: object
+    model: object
     finish_reason: object
     rest: dict[str, Any]
 
@@ -40,9 +41,8 @@ def generation(value: object) -> Generation | None:
         if isinstance(found.get("id"), str) and isinstance(found.get(name), list):
             messages = read(found[name], "assistant") or []
             reason = messages[0].get("finish_reason") if messages else None
-            return Generation(
-                messages, found["id"], reason, {key: member for key, member in found.items() if key != name}
-            )
+            rest = {key: member for key, member in found.items() if key != name}
+            return Generation(messages, found["id"], found.get("model"), reason, rest)
     return None
 
 
@@ -79,7 +79,7 @@ def _langchain(found: dict[str, Any], batches: list[Any]) -> Generation | None:
     metadata, info = (_object(messages[0].get(name)) for name in ("response_metadata", "generation_info"))
     reason = metadata.get("finish_reason") or info.get("finish_reason")
     rest = {name: member for name, member in found.items() if name != "generations"}
-    return Generation(messages, metadata.get("id"), reason, rest)
+    return Generation(messages, metadata.get("id"), metadata.get("model_name"), reason, rest)
 
 
 def _object(value: object) -> dict[str, Any]:

@@ -30,9 +30,21 @@ class Sheet:
     Attributes:
         bag: attributes that no member holds yet.
         extra: what `source.original` says besides them.
+        events_taken: which of the span's events are in members: of these only name and time are kept.
     """
 
-    __slots__ = ("bag", "extra", "ids", "kind", "made", "place", "shared", "span", "submitter")
+    __slots__ = (
+        "bag",
+        "events_taken",
+        "extra",
+        "ids",
+        "kind",
+        "made",
+        "place",
+        "shared",
+        "span",
+        "submitter",
+    )
 
     def __init__(self, span: Span, kind: Kind, submitter: str, place: str = "") -> None:
         """Start with a span; `place` tells one log record of a span from another."""
@@ -42,6 +54,7 @@ class Sheet:
         self.place = place
         self.bag = Bag(span.attributes)
         self.extra: dict[str, Any] = {}
+        self.events_taken: set[int] = set()
         self.made: list[bytes] = []
         service, instance = (
             name if isinstance(name := span.resource.get(key), str | int) else None for key in _MAPPED
@@ -167,8 +180,9 @@ class Sheet:
             )
         if span.events:
             left["events"] = [
-                {"name": event.name, "time_unix_ns": str(event.time_ns), "attributes": event.attributes}
-                for event in span.events
+                {"name": event.name, "time_unix_ns": str(event.time_ns)}
+                | ({} if index in self.events_taken else {"attributes": event.attributes})
+                for index, event in enumerate(span.events)
             ]
         if span.links:
             left["links"] = [{"trace_id": trace_id, "span_id": span_id} for trace_id, span_id in span.links]
