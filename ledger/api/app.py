@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from ledger import __version__
-from ledger.api import entries, health, otlp, queries, records, tiles, verification
+from ledger.api import entries, health, ingest, otlp, queries, records, tiles, verification
 from ledger.api.answers import Answers
 from ledger.api.bodies import Bodies
 from ledger.api.documented import with_submission_schema
@@ -28,7 +28,7 @@ _BY_STATUS: Final = {
     406: Code.NOT_ACCEPTABLE,
     413: Code.BODY_TOO_LARGE,
 }
-_ROOMS: Final = (records, otlp, entries, tiles, verification, queries, health)
+_ROOMS: Final = (records, otlp, ingest, entries, tiles, verification, queries, health)
 logger = logging.getLogger(__name__)
 
 

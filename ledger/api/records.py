@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from ledger.api.answers import Result
 from ledger.api.documented import POST_RECORDS
+from ledger.api.ingest import is_cloudevent, post_cloudevents
 from ledger.api.problems import problem, problem_response
 from ledger.api.service import Service, allow, header
 from ledger.core.errors import Code, LedgerError
@@ -46,6 +47,8 @@ async def post_records(request: Request) -> Response:
     """Append one record, an array, NDJSON, or an Arrow stream. Answers when they are durable and under a signed checkpoint."""
     serving, principal = allow(request, Operation.POST)
     media_type = header(request, b"content-type").partition(";")[0].strip().lower() or JSON
+    if is_cloudevent(request, media_type):
+        return await post_cloudevents(request)
     async with request.app.state.bodies.read(request) as body:
         if media_type == ARROW:
             return await _batch(request, await _columns(request, body, principal.submitter))

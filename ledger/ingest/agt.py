@@ -79,7 +79,7 @@ def read(body: bytes, *, media_type: str = JSON, submitter: str) -> Reading:
         if body.lstrip()[:1] != b"[":
             try:
                 entries = bytes(_export(body).entries)
-            except msgspec.MsgspecError:
+            except (msgspec.MsgspecError, RecursionError):
                 return read_each([body], make)
             return Reading() if entries == b"[]" else read_each(items_of(entries), make, "entries[{}]")
         if body.strip() == b"[]":

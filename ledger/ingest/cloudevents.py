@@ -135,7 +135,7 @@ def _own_data(item: bytes) -> bytes:
     try:
         found = _data(item)
         return bytes(found.data) or base64.b64decode(found.data_base64, validate=True)
-    except (msgspec.MsgspecError, binascii.Error, ValueError):
+    except (msgspec.MsgspecError, RecursionError, binascii.Error, ValueError):
         raise invalid(
             "data", f"an event of type {RECORD} carries a record, as JSON in data or in base64 in data_base64"
         ) from None

@@ -139,7 +139,7 @@ def _channel(draft: Draft, hook: str, ctx: Given) -> None:
     ):
         ctx.put(draft, "request.channel", name)
     trigger = ctx.get("trigger")
-    if not draft.has("request.origin") and isinstance(trigger, str):
+    if draft.record["type"] == "request" and not draft.has("request.origin") and isinstance(trigger, str):
         draft.set("request.origin", _ORIGINS.get(trigger))
 
 

@@ -107,7 +107,6 @@ def test_the_hooks_of_a_call_are_one_action_from_the_intent_to_the_outcome():
         "conversation_id": "6b96",
         "turn_id": "0d3f",
         "channel": "whatsapp",
-        "origin": "human",
     }
     assert meant["trace"] == {"trace_id": TRACE["traceId"].lower(), "span_id": TRACE["spanId"]}
     assert resolved["approval"] == {"outcome": "approved", "shown": {"title": "Delete?"}}
