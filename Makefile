@@ -32,7 +32,7 @@ test-frameworks: $(addprefix test-framework-,$(or $(ARGS),$(FRAMEWORKS)))  ## te
 
 # The ledger that they talk to runs with the project's own Python and packages.
 test-framework-%: $(FRAMEWORK_VENVS)/%/.installed $(VENV)/.test
-	AGENT_LEDGER_PYTHON=$(abspath $(PY)) $(FRAMEWORK_VENVS)/$*/bin/python -m pytest -c tests/frameworks/pytest.ini tests/frameworks/$*
+	AGENT_LEDGER_PYTHON=$(abspath $(PY)) $(FRAMEWORK_VENVS)/$*/bin/python -m pytest -c tests/frameworks/pytest.ini --rootdir=. tests/frameworks/$*
 
 lint: $(VENV)/.test  ## style, types, the arrows between rooms, generated files, the Dockerfile
 	$(BIN)/ruff check .

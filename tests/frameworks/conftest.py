@@ -13,6 +13,7 @@ from ledger.client import Ledger
 from tests.faults.server import Server
 from tests.frameworks.model_server import ModelServer
 
+pytest.register_assert_rewrite("tests.frameworks.claims")
 Rows = Callable[..., list[dict[str, Any]]]
 
 
