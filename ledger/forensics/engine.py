@@ -36,6 +36,8 @@ _ENTRIES = pa.schema(
         ("contents", pa.list_(CHECKED_CONTENT)),
     ]
 )
+# The stages of the join, each over those before it; the last is the view `live.actions`.
+STAGES: Final = ("join/1-facts.sql", "join/2-calls.sql", "join/3-meet.sql", "join/4-fill.sql", "views.sql")
 # `query` and `query_table` take a name that is put together only when the query runs.
 _NAMES_ACTIONS = re.compile(r"actions|query", re.IGNORECASE)
 
@@ -56,18 +58,20 @@ class Engine:
     def __init__(self, memory_bytes: int) -> None:
         """An empty database whose configuration cannot be changed any more.
 
-        `records` is a table: the columns of an entry are made once, when it comes. `schemas/views.sql` makes `actions` in the schema
-        `live`; the `actions` that queries see is what that view gave, written down again when the log has grown since.
+        `records` is a table: the columns of an entry are made once, when it comes. `schemas/join` makes its stages in the schema `live`, and
+        `schemas/views.sql` the view `live.actions` over them; the `actions` that queries see is what that view gave. All of it is made
+        again when the log has grown since.
         """
         self._db = duckdb.connect(":memory:", config={**_CONFIG, "memory_limit": f"{memory_bytes}B"})
         self._projection = schema_text("projection.sql").strip().rstrip(";")
-        self._size = self._joined = 0
+        self._size, self._joined = 0, -1
         self._db.execute("CREATE TABLE persons (commitment VARCHAR, value VARCHAR)")
         self._insert("entries", _ENTRIES.empty_table(), f"CREATE TABLE records AS {self._projection}")
-        self._db.execute("CREATE SCHEMA live; SET search_path = 'live,main'")
-        self._db.execute(schema_text("views.sql"))
-        self._db.execute("SET search_path = 'main'")
-        self._db.execute("CREATE TABLE main.actions AS FROM live.actions")
+        self._join_sql = [
+            *map(schema_text, STAGES),
+            "CREATE OR REPLACE TABLE main.actions AS FROM live.actions",
+        ]
+        self._join()
         for lock in _LOCKS:
             self._db.execute(lock)
 
@@ -155,7 +159,8 @@ class Engine:
     def _join(self) -> None:
         """Bring `actions` up to what was taken in."""
         if self._joined != self._size:
-            self._db.execute("CREATE OR REPLACE TABLE main.actions AS FROM live.actions")
+            for stage in self._join_sql:
+                self._db.execute(stage)
             self._joined = self._size
 
 

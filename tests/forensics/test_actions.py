@@ -306,7 +306,9 @@ def test_every_own_record_is_in_exactly_one_row_and_every_column_of_records_is_t
     assert [name for name in both if name in columns and name != "facets_missing"] == [
         c for c in columns if c != "facets_missing"
     ]
-    assert set(both) - set(columns) == {"first_seq", "last_seq", "stages", "joined_by", "execution"}
+    assert set(both) - set(columns) == {
+        "first_seq", "last_seq", "stages", "joined_by", "execution", "submitters", "conflicts",
+    }  # fmt: skip
     assert case.desk.ask("SELECT count(*) FROM actions WHERE seq <> first_seq OR leaf_hash IS NULL") == [[0]]
 
 

@@ -1,0 +1,187 @@
+-- The join, 2 of 4: which records of one observer are one call. Their `unit` is the first of them.
+
+-- What is compared: the tool's name, and its arguments as a digest, whatever the order of their members and whether a number came as text.
+-- An only argument counts as its value alone, because some libraries give no more. NULL: not known. Only where there is telemetry to join.
+CREATE OR REPLACE TABLE live.call AS
+WITH argument AS (
+    SELECT seq, tool_arguments, CASE WHEN json_type(tool_arguments) = 'OBJECT' THEN map_entries(TRY_CAST(tool_arguments AS MAP(VARCHAR, JSON))) END AS members
+    FROM records
+    WHERE json_valid(tool_arguments) AND submitter IN (SELECT submitter FROM live.fact WHERE kind IS NOT NULL)
+)
+SELECT
+    fact.*, own.sid, parent.sid AS parent_sid, coalesce('i:' || instance, 't:' || fact.trace_id) AS place,
+    regexp_replace(name, '^[^-]+-', '') AS bare_name,
+    CASE WHEN tool_arguments IS NOT NULL THEN sha256(CASE
+        WHEN len(members) = 1 THEN coalesce(json_extract_string(members[1].value, '$'), 'null')
+        WHEN members IS NOT NULL THEN array_to_string(list_sort(list_transform(members, lambda m: json_array(m.key, json_extract_string(m.value, '$')))), '')
+        ELSE coalesce(json_extract_string(tool_arguments, '$'), '') END) END AS arguments
+FROM live.fact
+LEFT JOIN argument USING (seq)
+LEFT JOIN live.span own ON own.submitter = fact.submitter AND own.trace_id = fact.trace_id AND own.span_id = fact.span_id
+LEFT JOIN live.span parent ON parent.submitter = fact.submitter AND parent.trace_id = fact.trace_id AND parent.span_id = fact.parent_span_id
+WHERE role IS NOT NULL AND fact.submitter IN (SELECT submitter FROM live.fact WHERE kind IS NOT NULL);
+
+-- Records of type action and its stages, and a `decision` about one named call: by action_id; one without it, by call_id within the same
+-- trace or conversation.
+CREATE OR REPLACE TABLE live.stage AS
+WITH
+known AS (  -- the action_id of a call, where a trace or conversation tells it without contradiction
+    SELECT submitter, call_id, scope, any_value(action_id) AS known_id
+    FROM (
+        SELECT submitter, call_id, action_id, unnest(['t:' || trace_id, 'c:' || conversation_id]) AS scope
+        FROM live.fact WHERE role = 'sdk' AND action_id IS NOT NULL AND call_id IS NOT NULL
+    )
+    WHERE scope IS NOT NULL
+    GROUP BY submitter, call_id, scope
+    HAVING count(DISTINCT action_id) = 1
+),
+told AS (
+    SELECT fact.*, coalesce(fact.action_id, by_trace.known_id, by_conversation.known_id) AS told_id
+    FROM live.fact
+    LEFT JOIN known by_trace ON fact.action_id IS NULL AND by_trace.submitter = fact.submitter
+        AND by_trace.call_id = fact.call_id AND by_trace.scope = 't:' || fact.trace_id
+    LEFT JOIN known by_conversation ON fact.action_id IS NULL AND by_conversation.submitter = fact.submitter
+        AND by_conversation.call_id = fact.call_id AND by_conversation.scope = 'c:' || fact.conversation_id
+    WHERE role = 'sdk'
+),
+called AS (  -- the first record that a call without action_id shares with others in its trace or its conversation
+    SELECT *, least(
+        CASE WHEN trace_id IS NOT NULL THEN min(n) OVER (PARTITION BY submitter, call_id, trace_id) END,
+        CASE WHEN conversation_id IS NOT NULL THEN min(n) OVER (PARTITION BY submitter, call_id, conversation_id) END,
+        n) AS near
+    FROM told WHERE told_id IS NULL AND call_id IS NOT NULL
+),
+grouped AS (
+    SELECT *, min(n) OVER (PARTITION BY submitter, told_id) AS first_of FROM told WHERE told_id IS NOT NULL
+    UNION ALL  -- once more, because one record may share its trace with a second and its conversation with a third
+    SELECT * EXCLUDE (near), least(
+        CASE WHEN trace_id IS NOT NULL THEN min(near) OVER (PARTITION BY submitter, call_id, trace_id) END,
+        CASE WHEN conversation_id IS NOT NULL THEN min(near) OVER (PARTITION BY submitter, call_id, conversation_id) END,
+        near)
+    FROM called
+    UNION ALL
+    SELECT *, n FROM told WHERE told_id IS NULL AND call_id IS NULL
+)
+SELECT  -- a model may use a call_id twice: two whole actions are two rows, unless they say themselves that they are one
+    n, CASE WHEN whole AND action_id IS NULL AND count(*) FILTER (whole) OVER (PARTITION BY first_of) > 1 THEN -n ELSE first_of END AS unit,
+    CASE WHEN action_id IS NOT NULL THEN 'action_id' ELSE 'call_id' END AS rule
+FROM grouped;
+
+-- Calls that a model's output names. One library's copies of one chat are one call; so are two libraries' that name the same answer, also
+-- in two traces; and where one of them knows no answer's id, the k-th time that each saw this call in this process.
+CREATE OR REPLACE TABLE live.asked AS
+WITH copy AS (
+    SELECT *, concat_ws(' ', lib, kind, CASE WHEN starts_with(part, 'choice') THEN 'log' END) AS observer, CASE
+        WHEN call_id IS NULL THEN min(n) OVER (PARTITION BY submitter, made_id)
+        WHEN kind = 'hop' THEN min(n) OVER (PARTITION BY submitter, coalesce(conversation_id, trace_id), call_id, name, arguments)
+        ELSE min(n) OVER (PARTITION BY submitter, trace_id, parent_span_id, call_id, name, arguments, observer) END AS once
+    FROM live.call WHERE role = 'asked'
+),
+answer AS (
+    SELECT *, CASE WHEN call_id IS NULL OR response_id IS NULL THEN once ELSE min(once) OVER (PARTITION BY submitter, call_id, response_id) END AS same
+    FROM copy
+),
+turn AS (
+    SELECT *, dense_rank() OVER (PARTITION BY submitter, place, call_id, name, arguments, observer ORDER BY same) AS k FROM answer
+),
+seen AS (
+    SELECT *, CASE
+        WHEN call_id IS NULL OR min(response_id) OVER by_turn <> max(response_id) OVER by_turn THEN same
+        ELSE min(same) OVER by_turn END AS first_seen
+    FROM turn
+    WINDOW by_turn AS (PARTITION BY submitter, place, call_id, name, arguments, k)
+)
+SELECT *, CASE
+    WHEN trace_id IS NOT DISTINCT FROM first_value(trace_id) OVER by_unit THEN 'call_id'
+    WHEN response_id = first_value(response_id) OVER by_unit THEN 'response_id'
+    ELSE 'instance' END AS rule
+FROM (SELECT * EXCLUDE (once, same, k, first_seen), min(first_seen) OVER (PARTITION BY same) AS unit FROM seen)
+WINDOW by_unit AS (PARTITION BY unit ORDER BY n);
+
+-- Model calls that say nothing of their output: which call they made is told only by what came after.
+CREATE OR REPLACE TABLE live.silent AS
+SELECT span.sid, span.parent_sid, submitter, 't:' || trace_id AS trace, 'i:' || any_value(instance) AS instance, min("time") AS "time", min(n) AS n
+FROM live.fact JOIN live.span USING (submitter, trace_id, span_id)
+WHERE "type" = 'decision' AND kind IS NOT NULL
+GROUP BY ALL
+HAVING NOT bool_or(output) AND (submitter, trace_id, span_id) NOT IN (
+    SELECT (submitter, trace_id, parent_span_id) FROM live.asked WHERE trace_id IS NOT NULL AND parent_span_id IS NOT NULL);
+
+-- What tells of a call again: the history of a later model call, an agent's summary. It goes with the last time before it that the call was
+-- named (a summary, which starts before all it tells: the first time after). What was named nowhere else is a call that it alone tells.
+CREATE OR REPLACE TABLE live.echo AS
+WITH
+echo AS (FROM live.call WHERE role = 'echo'),
+way AS (  -- by which name an echo may find its call, the surest first
+    SELECT *, unnest([
+        {'priority': 1, 'rule': 'call_id', 'key': [submitter, 't:' || trace_id, call_id, name, arguments]},
+        {'priority': 2, 'rule': 'call_id', 'key': [submitter, 't:' || trace_id, call_id]},
+        {'priority': 3, 'rule': 'call_id', 'key': [submitter, 'c:' || conversation_id, call_id]},
+        {'priority': 4, 'rule': 'instance', 'key': [submitter, 'i:' || instance, call_id, name, arguments]},
+        {'priority': 5, 'rule': 'arguments', 'key': [submitter, 't:' || trace_id, name, arguments, '']}], recursive := TRUE)
+    FROM (SELECT * FROM echo UNION ALL BY NAME SELECT * EXCLUDE (rule) FROM live.asked)
+),
+known AS (FROM way WHERE NOT list_contains(key, NULL) AND (priority <> 5 OR call_id IS NULL)),
+met AS (
+    SELECT later.n, later.priority, later.rule, earlier.unit
+    FROM (FROM known WHERE role = 'echo' AND kind <> 'agent') later
+    ASOF JOIN (FROM known WHERE role = 'asked') earlier ON earlier.priority = later.priority AND earlier.key = later.key AND later.n >= earlier.n
+    UNION ALL
+    SELECT earlier.n, earlier.priority, earlier.rule, later.unit
+    FROM (FROM known WHERE role = 'echo' AND kind = 'agent') earlier
+    ASOF JOIN (FROM known WHERE role = 'asked') later ON earlier.priority = later.priority AND earlier.key = later.key AND earlier.n <= later.n
+),
+decider AS (  -- the last silent model call before the one that tells; of a summary, the first one under its agent
+    SELECT echo.n, silent.sid, silent.n AS decided, 1 AS priority
+    FROM echo ASOF JOIN live.silent ON silent.submitter = echo.submitter AND silent.trace = 't:' || echo.trace_id AND silent."time" < echo."time"
+    WHERE echo.kind <> 'agent'
+    UNION ALL
+    SELECT echo.n, silent.sid, silent.n, 2
+    FROM echo ASOF JOIN live.silent ON silent.submitter = echo.submitter AND silent.instance = 'i:' || echo.instance AND silent."time" < echo."time"
+    WHERE echo.kind <> 'agent'
+    UNION ALL
+    SELECT echo.n, silent.sid, silent.n, 1
+    FROM echo ASOF JOIN live.silent ON silent.submitter = echo.submitter AND silent.parent_sid = echo.parent_sid AND silent."time" >= echo."time"
+    WHERE echo.kind = 'agent'
+),
+decided AS (SELECT n, arg_min(sid, priority) AS decider, arg_min(decided, priority) AS decided FROM decider GROUP BY n)
+SELECT echo.*, coalesce(best.unit, min(n) OVER alike) AS unit, CASE WHEN best.unit IS NULL THEN 'call_id' ELSE best.rule END AS rule,
+    CASE WHEN best.unit IS NULL THEN first_value(decider) OVER (alike ORDER BY n) END AS decider,
+    CASE WHEN best.unit IS NULL THEN coalesce(first_value(decided) OVER (alike ORDER BY n), 0) END AS decided
+FROM echo
+LEFT JOIN (SELECT n, arg_min({'unit': unit, 'rule': rule}, priority) AS best FROM met GROUP BY n) USING (n)
+LEFT JOIN decided USING (n)
+WINDOW alike AS (PARTITION BY submitter, place, call_id, name, arguments, CASE WHEN call_id IS NULL THEN decider END, best.unit IS NULL);
+
+-- Executions: a span sent twice is one. So are the two sides of MCP below a tool's span (where no tool is above them: below their topmost),
+-- and a tool's span below that of the same call, since libraries wrap each other and a server runs what its client asked for. A span of
+-- another tool than the one above it is a call of its own.
+CREATE OR REPLACE TABLE live.ran AS
+WITH
+run AS (SELECT *, min(n) OVER (PARTITION BY submitter, made_id) AS once FROM live.call WHERE role IN ('ran', 'mcp')),
+edge AS (SELECT sid, min(distance) FILTER (climb = 'stop') AS stop, min(distance) FILTER (climb = 'call') AS call FROM live.above GROUP BY sid),
+first_of AS (  -- one record speaks for a span
+    SELECT sid, min(n) AS n, arg_min(role, n) AS role, arg_min(name, n) AS name, arg_min(call_id, n) AS call_id, arg_min(arguments, n) AS arguments
+    FROM live.call WHERE role IN ('ran', 'mcp', 'sdk') AND sid IS NOT NULL
+    GROUP BY sid
+),
+host AS (  -- the calls in the spans above, without an agent or a model between
+    SELECT run.n, run.role, above.distance, host.n AS host, host.role AS host_role, above.distance <= coalesce(edge.call, 99) AS nearest,
+        host.name = run.name AS same_name, host.call_id = run.call_id OR host.arguments = run.arguments AS same_call,
+        host.name IS NULL OR run.name IS NULL OR host.name = run.name OR regexp_matches(host.name, '[-_./:]' || regexp_escape(run.name) || '$')
+            OR regexp_matches(run.name, '[-_./:]' || regexp_escape(host.name) || '$') AS alike
+    FROM run JOIN edge USING (sid) JOIN live.above USING (sid) JOIN first_of host ON host.sid = above.up
+    WHERE above.distance < coalesce(edge.stop, 99)
+),
+found AS (
+    SELECT n, coalesce(
+        arg_min(host, distance) FILTER (role = 'mcp' AND host_role <> 'mcp' AND nearest AND alike),
+        arg_max(host, distance) FILTER (role = 'mcp' AND host_role = 'mcp' AND nearest AND alike),
+        arg_max(host, distance) FILTER (role = 'ran' AND same_name AND (same_call OR host_role = 'mcp'))) AS host
+    FROM host
+    GROUP BY n
+),
+top AS (SELECT found.n, coalesce(higher.host, found.host) AS host FROM found LEFT JOIN found higher ON higher.n = found.host)
+SELECT run.* EXCLUDE (once), coalesce(stage.unit, above.once, run.once) AS unit, top.host IS NOT NULL AS folded,
+    CASE run.role WHEN 'mcp' THEN 'mcp' ELSE 'spans' END AS rule
+FROM run LEFT JOIN top USING (n) LEFT JOIN run above ON above.n = top.host LEFT JOIN live.stage ON stage.n = top.host;
