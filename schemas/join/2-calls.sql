@@ -121,7 +121,7 @@ way AS (  -- by which name an echo may find its call, the surest first
         {'priority': 5, 'rule': 'arguments', 'key': [submitter, 't:' || trace_id, name, arguments, '']}], recursive := TRUE)
     FROM (SELECT * FROM echo UNION ALL BY NAME SELECT * EXCLUDE (rule) FROM live.asked)
 ),
-known AS (FROM way WHERE NOT list_contains(key, NULL) AND (priority <> 5 OR call_id IS NULL)),
+known AS (FROM way WHERE list_count(key) = len(key) AND (priority <> 5 OR call_id IS NULL)),
 met AS (
     SELECT later.n, later.priority, later.rule, earlier.unit
     FROM (FROM known WHERE role = 'echo' AND kind <> 'agent') later

@@ -47,7 +47,7 @@ way AS (
     UNION ALL SELECT 9, 'name', TRUE, unit, role, since, [submitter, scope, name, unnest(['judged', 'done'])] FROM trace WHERE role IN ('asked', 'sdk', 'ran', 'mcp')
 )
 SELECT * FROM way
-WHERE NOT list_contains(key, NULL)
+WHERE list_count(key) = len(key)
 QUALIFY count(DISTINCT role) OVER (PARTITION BY level, key) > 1;
 
 CREATE OR REPLACE TABLE live.pair (unit BIGINT, role VARCHAR, leader BIGINT, rule VARCHAR);

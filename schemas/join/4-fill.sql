@@ -1,10 +1,10 @@
 -- The join, 4 of 4: what an action takes from records that are not its own, and what its own disagree about.
 
--- Its own records in their order, the far side's after the others. The first of all is 'record', whatever brought it to the rest.
+-- Its own records in their order, after them what only tells again of it, and the far side's last. The first of all is 'record', whatever brought it to the rest.
 -- Who is believed about an outcome: an SDK's hook saw what happened, a span only that something ran, an MCP client only that it was answered.
 CREATE OR REPLACE TABLE live.ruled AS
 WITH placed AS (
-    SELECT own.action, own.rule, own.far, fact.*, fact.n + CASE WHEN far THEN 1::BIGINT << 40 ELSE 0 END AS place,
+    SELECT own.action, own.rule, own.far, fact.*, fact.n + CASE WHEN far THEN 1::BIGINT << 40 WHEN role = 'echo' THEN 1::BIGINT << 39 ELSE 0 END AS place,
         CASE WHEN far THEN 6 WHEN role = 'mcp' AND side = 'client' THEN 4 WHEN role = 'echo' THEN 5
             ELSE list_position(['sdk', 'ran', 'result', 'mcp'], role) - 1 END AS standing
     FROM live.own JOIN live.fact USING (n)

@@ -19,7 +19,9 @@ def span(number: int) -> str:
 class Spans:
     """What one sender's exporter says. Spans are numbers; `at` is milliseconds."""
 
-    def __init__(self, submitter: str = "token:app", trace: int = 1, instance: str = "process-1", lib: str = "lib") -> None:
+    def __init__(
+        self, submitter: str = "token:app", trace: int = 1, instance: str = "process-1", lib: str = "lib"
+    ) -> None:
         self.submitter, self.trace, self.instance, self.lib = submitter, trace, instance, lib
         self.records: list[tuple[str, bytes]] = []
 
@@ -48,7 +50,9 @@ class Spans:
         }
         self.records.append((self.submitter, json.dumps(record).encode()))
 
-    def agent(self, own: int, at: int, parent: int | None = None, text: str | None = None, **members: Any) -> None:
+    def agent(
+        self, own: int, at: int, parent: int | None = None, text: str | None = None, **members: Any
+    ) -> None:
         if text is not None:
             members.setdefault("request", {})["text"] = text
         self.put("agent.run", "agent", "run", at, own, parent, **members)
@@ -65,30 +69,94 @@ class Spans:
         if response is not None:
             decision |= {"response_id": response, "response_model": "gpt-1"}
         request = {"request": {"text": text}} if text is not None else {}
-        parts = [{"type": "tool_call", **call} for call in calls] or [{"type": "text", "content": answer or "Done."}]
+        parts = [{"type": "tool_call", **call} for call in calls] or [
+            {"type": "text", "content": answer or "Done."}
+        ]
         output = {} if silent else {"output": [{"role": "assistant", "parts": parts}]}
-        self.put("decision", "chat", "decision", at, own, parent, decision={**decision, **output}, **request, **members)
+        self.put(
+            "decision",
+            "chat",
+            "decision",
+            at,
+            own,
+            parent,
+            decision={**decision, **output},
+            **request,
+            **members,
+        )
         place = {key: members[key] for key in ("trace_id", "lib", "instance") if key in members}
         for number, call in enumerate(calls):
-            self.put("action.intent", "chat", f"call.{number}", at, None, own, tool=_tool(call), decision=decision, **place)
+            self.put(
+                "action.intent",
+                "chat",
+                f"call.{number}",
+                at,
+                None,
+                own,
+                tool=_tool(call),
+                decision=decision,
+                **place,
+            )
         for number, call in enumerate(told or []):
             result = {"outcome": {"result": results[number]}} if results else {}
-            self.put("action.intent", "chat", f"told.{number}", at, None, own, tool=_tool(call), **result, **place)
+            self.put(
+                "action.intent", "chat", f"told.{number}", at, None, own, tool=_tool(call), **result, **place
+            )
 
     def summary(self, own: int, at: int, *calls: dict[str, Any], **place: Any) -> None:
         """The calls that an agent's own span lists."""
         for number, call in enumerate(calls):
             self.put("action.intent", "agent", f"call.{number}", at, None, own, tool=_tool(call), **place)
 
-    def tool(self, own: int, at: int, parent: int | None = None, status: str = "success", result: Any = None, *, name: str, id: str | None = None, **members: Any) -> None:  # noqa: A002, E501
-        call = {"name": name} | ({"id": id} if id else {}) | ({"arguments": members.pop("arguments")} if "arguments" in members else {})
+    def tool(
+        self,
+        own: int,
+        at: int,
+        parent: int | None = None,
+        status: str = "success",
+        result: Any = None,
+        *,
+        name: str,
+        id: str | None = None,
+        **members: Any,
+    ) -> None:  # noqa: A002, E501
+        call = (
+            {"name": name}
+            | ({"id": id} if id else {})
+            | ({"arguments": members.pop("arguments")} if "arguments" in members else {})
+        )
         outcome = {"status": status, "duration_ns": 1000} | ({"result": result} if result is not None else {})
         self.put("action", "tool", "tool", at, own, parent, tool=_tool(call), outcome=outcome, **members)
 
-    def mcp(self, own: int, at: int, parent: int | None, side: str, name: str | None = None, server: str | None = None, status: str = "success", **members: Any) -> None:  # noqa: E501
-        tool = {"protocol": "mcp", "operation": "tools/call"} | ({"name": name} if name else {}) | ({"server": server} if server else {})
+    def mcp(
+        self,
+        own: int,
+        at: int,
+        parent: int | None,
+        side: str,
+        name: str | None = None,
+        server: str | None = None,
+        status: str = "success",
+        **members: Any,
+    ) -> None:  # noqa: E501
+        tool = (
+            {"protocol": "mcp", "operation": "tools/call"}
+            | ({"name": name} if name else {})
+            | ({"server": server} if server else {})
+        )
         tool |= members.pop("tool", {})
-        self.put("action", "mcp", "mcp", at, own, parent, side=side, tool=tool, outcome={"status": status}, **members)
+        self.put(
+            "action",
+            "mcp",
+            "mcp",
+            at,
+            own,
+            parent,
+            side=side,
+            tool=tool,
+            outcome={"status": status},
+            **members,
+        )
 
 
 def _tool(call: dict[str, Any]) -> dict[str, Any]:

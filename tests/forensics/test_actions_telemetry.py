@@ -35,6 +35,6 @@ def test_an_agents_call_over_mcp_is_one_row_with_five_facets_from_two_processes(
         "/data/q3/report.csv", "success", '"revenue"', "observed", [], [], ["token:app"],
     ]  # fmt: skip
     assert row[-1] == {
-        "request": "spans", "decision": "call_id", "tool": "record", "identity": "spans", "resource": "arguments",
+        "request": "spans", "decision": "record", "tool": "record", "identity": "spans", "resource": "arguments",
         "policy": None, "approval": None, "outcome": "call_id",
     }  # fmt: skip
