@@ -18,12 +18,21 @@ def test_an_agents_call_over_mcp_is_one_row_with_five_facets_from_two_processes(
     app = Spans()
     app.agent(1, 0, text="read the report", identity={"agent_id": "agent-7", "agent_name": "Finance"})
     app.chat(2, 1, 1, READ, text="read the report", response="resp_1")
-    app.tool(3, 5, 1, result="revenue", **READ)
-    app.mcp(4, 6, 3, "client", "read_file")
-    app.mcp(5, 7, 4, "client", "read_file")
+    app.tool(3, 5, 1, READ, result="revenue")
+    app.mcp(4, 6, 3, "client", name="read_file")
+    app.mcp(5, 7, 4, "client", name="read_file")
     principal = {"principal": "alice@example.com", "principal_source": "enduser.id (MCP server)"}
-    app.mcp(6, 8, 5, "server", "read_file", "files", identity=principal, instance="process-2")
-    app.chat(7, 9, 1, answer="Done.", response="resp_2", told=[READ], results=["revenue"])
+    app.mcp(
+        6,
+        8,
+        5,
+        "server",
+        name="read_file",
+        tool={"server": "files"},
+        identity=principal,
+        instance="process-2",
+    )
+    app.chat(7, 9, 1, response="resp_2", told=[READ], results=["revenue"])
     app.summary(1, 0, READ)
     [row] = rows(
         app,
