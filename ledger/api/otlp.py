@@ -104,8 +104,32 @@ def _next_reading(slices: Iterator[Slice], submitter: str) -> Reading | None:
     piece = next(slices, None)
     if piece is None:
         return None
-    reading = records_of(piece.spans, piece.logs, submitter)
+    reading = _read(piece, submitter)
     return Reading(reading.records, reading.dropped, [*piece.refused, *reading.refused])
+
+
+def _read(piece: Slice, submitter: str) -> Reading:
+    """The records of a slice. A span in which the mapping meets an error of its own costs none of the others their record."""
+    try:
+        return records_of(piece.spans, piece.logs, submitter)
+    except Exception:
+        logger.exception("OTLP spans met an error of ours: each is now read alone")
+    reading = Reading()
+    for spans, logs in [*(([span], []) for span in piece.spans), *(([], [log]) for log in piece.logs)]:
+        try:
+            one = records_of(spans, logs, submitter)
+        except Exception as error:  # noqa: BLE001 - said above, with its traceback
+            reading.refused.append(_our_error(error))
+        else:
+            reading.records.extend(one.records)
+            reading.dropped.update(one.dropped)
+            reading.refused.extend(one.refused)
+    return reading
+
+
+def _our_error(error: Exception) -> LedgerError:
+    what = f"the ledger met an error of its own ({type(error).__name__}); its log says more"
+    return LedgerError(Code.INTERNAL, what)
 
 
 def _all_refused(taken: Taken) -> LedgerError:
@@ -147,8 +171,7 @@ async def _answered(request: Request, exported: Awaitable[Message]) -> Response:
         return _refused(request, error)
     except Exception as error:
         logger.exception("an OTLP request met an error of ours")
-        what = f"the ledger met an error of its own ({type(error).__name__}); its log says more"
-        return _refused(request, LedgerError(Code.INTERNAL, what))
+        return _refused(request, _our_error(error))
 
 
 def _refused(request: Request, error: LedgerError) -> Response:

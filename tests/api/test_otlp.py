@@ -16,6 +16,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
+from ledger.api import otlp
+from ledger.core.errors import Code
+from ledger.ingest.otlp.decode import Signal, decode
 from tests.conftest import SHARED
 from tests.ingest.otlp.otlp_json import as_json
 
@@ -287,3 +290,19 @@ def test_who_may_not_write_is_told_so_in_the_same_encoding(server, http, role, e
     answer = http.post("/v1/traces", content=b"", headers=headers)
     assert answer.status_code == expected
     assert Status.FromString(answer.content).message
+
+
+def test_an_error_of_ours_in_one_span_costs_the_others_nothing(monkeypatch):
+    spans_of = otlp.records_of
+
+    def with_a_bug(spans, logs, submitter):
+        if any(span.name == "bug" for span in spans):
+            raise ZeroDivisionError
+        return spans_of(spans, logs, submitter)
+
+    monkeypatch.setattr(otlp, "records_of", with_a_bug)
+    body = spans("one", "bug", "two").SerializeToString()
+    [piece] = decode(body, "application/x-protobuf", Signal.TRACES).slices
+    reading = otlp._next_reading(iter([piece]), "alice")
+    assert len(reading.records) == 2
+    assert [error.code for error in reading.refused] == [Code.INTERNAL]

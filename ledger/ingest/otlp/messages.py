@@ -64,7 +64,9 @@ def read(value: object, role: str) -> list[Message] | None:
 def message(value: object, role: str) -> Message:
     """One message in the one shape."""
     if not isinstance(value, dict):
-        return _text_message(value, role) if isinstance(value, str) else {"role": role, "parts": [value]}
+        return (
+            _text_message(value, role) if isinstance(value, str) else {"role": role, "parts": [part(value)]}
+        )
     if type(value.get("parts")) is list and value.keys() <= _CONVENTIONAL and type(value.get("role")) is str:
         fields = {name: member for name, member in value.items() if member not in _EMPTY}
         return {

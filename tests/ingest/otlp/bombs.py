@@ -55,8 +55,8 @@ def long_attribute(size):
     return request(span.SerializeToString())
 
 
-def plain_spans(number):
-    return request(*(ids(index) + field(5, b"n") for index in range(1, number + 1)))
+def plain_spans(number, first=1):
+    return request(*(ids(index) + field(5, b"n") for index in range(first, first + number)))
 
 
 def repeated_resource():
