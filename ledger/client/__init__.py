@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     from ledger.client.action import Action
     from ledger.client.errors import ForkError, LedgerAway, RecordsLost
     from ledger.client.http import ProblemError
+    from ledger.client.keyfile import AgentKey
     from ledger.client.ledger import Ledger
     from ledger.client.spool import Spool
 
 _HOMES = {
     "Action": "action",
+    "AgentKey": "keyfile",
     "ForkError": "errors",
     "Ledger": "ledger",
     "LedgerAway": "errors",
@@ -24,7 +26,7 @@ _HOMES = {
     "RecordsLost": "errors",
     "Spool": "spool",
 }
-__all__ = ["Action", "ForkError", "Ledger", "LedgerAway", "ProblemError", "RecordsLost", "Spool"]
+__all__ = ["Action", "AgentKey", "ForkError", "Ledger", "LedgerAway", "ProblemError", "RecordsLost", "Spool"]
 
 
 def __getattr__(name: str) -> Any:

@@ -25,7 +25,9 @@ from ledger.client.action import Action
 from ledger.client.context import current, merged, trace_members, within
 from ledger.client.errors import ForkError, LedgerAway
 from ledger.client.exchange import Exchange
+from ledger.client.keyfile import AgentKey
 from ledger.client.members import Facet, cleaned
+from ledger.client.seal import Disclose, Seal
 from ledger.client.sender import Sender
 from ledger.client.spool import Spool
 from ledger.client.witness import Witness
@@ -57,7 +59,8 @@ class Ledger:
         source: str = "agent",
         away: Literal["block"] | Spool = "block",
         identity: Facet | None = None,
-        key: Any = None,
+        key: AgentKey | None = None,
+        disclose: Disclose = None,
         verifier_key: str | None = None,
         timeout_s: float = 10.0,
     ) -> None:
@@ -70,17 +73,21 @@ class Ledger:
             away: what happens while the ledger cannot be reached. "block": no tool runs. A `Spool`: records go to the disk, and no tool
                 runs whose intent is not there.
             identity: members of `identity` for every record.
-            key: the agent's signing key.
+            key: the agent's signing key: records are sealed with it. Needs `verifier_key`, which says for which log.
+            disclose: of sealed records, which contents and persons the ledger is shown: their members, or a function of a member and the
+                record's type. The others are kept beside the key.
             verifier_key: the log's verifier key as you know it; where it is None, the log is believed when it is first seen.
             timeout_s: how long a tool waits for its intent to be durable.
 
         Raises:
-            ValueError: the url is none, or `away` something else.
+            ValueError: the url is none, `away` is something else, or the key lacks its log.
             LedgerError: the verifier key is none; or `locked`: another recorder has the spool.
             OSError: the spool cannot be had.
         """
-        if key is not None:
-            raise ValueError("this release knows no keys")
+        if key is not None and verifier_key is None:
+            raise ValueError("a seal is for one log: give its verifier_key (`agent-ledger keys show`)")
+        if disclose is not None and key is None:
+            raise ValueError("what is not disclosed is kept beside the agent's key: give one")
         if away != "block" and not isinstance(away, Spool):
             raise ValueError(f'away is "block" or a Spool, not {away!r}')
         address = url or os.environ.get(URL_VARIABLE) or DEFAULT_URL
@@ -89,6 +96,9 @@ class Ledger:
         self._name, self._address, self._token = source, address, token
         self._timeout_s = timeout_s
         self._verifier_key = parse_vkey(verifier_key) if verifier_key is not None else None
+        self._seal = None
+        if key is not None and self._verifier_key is not None:
+            self._seal = Seal(key, self._verifier_key.name, disclose)
         self._closed = False
         self._sender = self._connected(away if isinstance(away, Spool) else None)
         _LEDGERS.add(self)
@@ -99,7 +109,8 @@ class Ledger:
         return Sender(exchange, self._line, spool, self._timeout_s, self._begun)
 
     def _line(self, record: Mapping[str, Any], seq: int) -> bytes:
-        return msgspec.json.encode({**record, "source": {"id": self.source, "seq": seq}})
+        complete = {**record, "source": {**record.get("source", {}), "id": self.source, "seq": seq}}
+        return self._seal.line(complete) if self._seal is not None else msgspec.json.encode(complete)
 
     # ---- actions
 
