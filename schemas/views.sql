@@ -12,7 +12,7 @@ filler AS (
 meant AS (
     SELECT action, arg_min(named, place) FILTER (named IS NOT NULL) AS named, arg_min(server, place) FILTER (server IS NOT NULL) AS server
     FROM (
-        SELECT action, place, CASE WHEN tool_protocol = 'mcp' THEN ('mcp server', tool_server) END AS server, list_filter(list_zip(
+        SELECT action, place, CASE WHEN tool_protocol = 'mcp' AND tool_server IS NOT NULL THEN ('mcp server', tool_server) END AS server, list_filter(list_zip(
             ['file', 'file', 'file', 'file', 'file', 'file', 'file', 'url', 'url', 'account', 'account', 'account', 'account', 'mailbox', 'mailbox', 'mailbox',
                 'table', 'repository', 'repository'],
             json_extract_string(CASE WHEN json_valid(tool_arguments) THEN tool_arguments END, ['$.path', '$.file_path', '$.filepath', '$.filename', '$.file',
@@ -49,7 +49,7 @@ judged AS MATERIALIZED (
 piece AS (  -- an action's own records in order, and after them what fills it in
     SELECT action, seq, place, 'own' AS part FROM live.ruled WHERE action IN (SELECT action FROM judged WHERE NOT alone)
     UNION ALL
-    SELECT action, "from".seq, 9223372036854775807, facet FROM live.filled
+    SELECT action, unnest("from".seqs), 1::BIGINT << 41, facet FROM live.filled
 ),
 own_part AS (
     SELECT action, arg_min(COLUMNS('^(leaf_hash|recorded_at|submitter|type|time|id|action_id|absent|ext)$|^(source|tool|resource|trace)_'), place)

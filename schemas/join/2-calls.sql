@@ -4,7 +4,7 @@
 -- An only argument counts as its value alone, because some libraries give no more. NULL: not known. Only where there is telemetry to join.
 CREATE OR REPLACE TABLE live.call AS
 WITH argument AS (
-    SELECT seq, tool_arguments, CASE WHEN json_type(tool_arguments) = 'OBJECT' THEN map_entries(TRY_CAST(tool_arguments AS MAP(VARCHAR, JSON))) END AS members
+    SELECT seq, tool_arguments, CASE WHEN json_type(tool_arguments) = 'OBJECT' THEN map_entries(TRY_CAST(tool_arguments::JSON AS MAP(VARCHAR, JSON))) END AS members
     FROM records
     WHERE json_valid(tool_arguments) AND submitter IN (SELECT submitter FROM live.fact WHERE kind IS NOT NULL)
 )
@@ -118,10 +118,11 @@ way AS (  -- by which name an echo may find its call, the surest first
         {'priority': 2, 'rule': 'call_id', 'key': [submitter, 't:' || trace_id, call_id]},
         {'priority': 3, 'rule': 'call_id', 'key': [submitter, 'c:' || conversation_id, call_id]},
         {'priority': 4, 'rule': 'instance', 'key': [submitter, 'i:' || instance, call_id, name, arguments]},
-        {'priority': 5, 'rule': 'arguments', 'key': [submitter, 't:' || trace_id, name, arguments, '']}], recursive := TRUE)
+        {'priority': 5, 'rule': 'instance', 'key': [submitter, 'i:' || instance, call_id]},
+        {'priority': 6, 'rule': 'arguments', 'key': [submitter, 't:' || trace_id, name, arguments, '']}], recursive := TRUE)
     FROM (SELECT * FROM echo UNION ALL BY NAME SELECT * EXCLUDE (rule) FROM live.asked)
 ),
-known AS (FROM way WHERE list_count(key) = len(key) AND (priority <> 5 OR call_id IS NULL)),
+known AS (FROM way WHERE list_count(key) = len(key) AND (priority <> 5 OR name IS NULL OR role = 'asked') AND (priority <> 6 OR call_id IS NULL)),
 met AS (
     SELECT later.n, later.priority, later.rule, earlier.unit
     FROM (FROM known WHERE role = 'echo' AND kind <> 'agent') later

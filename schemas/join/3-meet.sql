@@ -42,9 +42,10 @@ way AS (
     UNION ALL SELECT 6, 'arguments', FALSE, unit, role, since, [submitter, scope, bare_name, arguments] FROM trace WHERE call_id IS NULL OR role = 'asked'
     UNION ALL SELECT 7, 'instance', FALSE, unit, role, since, [submitter, scope, call_id, name, arguments] FROM process WHERE role <> 'policy'
     UNION ALL SELECT 8, 'instance', FALSE, unit, role, since, [submitter, scope, name, arguments] FROM process WHERE call_id IS NULL OR role = 'asked'
-    UNION ALL SELECT 9, 'name', TRUE, unit, role, since, [submitter, scope, name, CASE role WHEN 'policy' THEN 'judged' ELSE 'done' END] FROM trace
+    UNION ALL SELECT 9, 'instance', FALSE, unit, role, since, [submitter, scope, call_id, name] FROM process WHERE arguments IS NULL OR role = 'asked'
+    UNION ALL SELECT 10, 'name', TRUE, unit, role, since, [submitter, scope, name, CASE role WHEN 'policy' THEN 'judged' ELSE 'done' END] FROM trace
         WHERE role = 'policy' OR (arguments IS NULL AND call_id IS NULL)
-    UNION ALL SELECT 9, 'name', TRUE, unit, role, since, [submitter, scope, name, unnest(['judged', 'done'])] FROM trace WHERE role IN ('asked', 'sdk', 'ran', 'mcp')
+    UNION ALL SELECT 10, 'name', TRUE, unit, role, since, [submitter, scope, name, unnest(['judged', 'done'])] FROM trace WHERE role IN ('asked', 'sdk', 'ran', 'mcp')
 )
 SELECT * FROM way
 WHERE list_count(key) = len(key)
@@ -107,15 +108,16 @@ INSERT INTO live.pair FROM live.met('asked', 6, TRUE);
 INSERT INTO live.pair FROM live.met('asked', 7, TRUE);
 INSERT INTO live.pair FROM live.met('asked', 8, TRUE);
 INSERT INTO live.pair FROM live.met('asked', 9, TRUE);
+INSERT INTO live.pair FROM live.met('asked', 10, TRUE);
 INSERT INTO live.pair FROM live.met('sdk', 1, FALSE);
 INSERT INTO live.pair FROM live.met('sdk', 2, FALSE);
 INSERT INTO live.pair FROM live.met('sdk', 3, FALSE);
 INSERT INTO live.pair FROM live.met('sdk', 5, FALSE);
-INSERT INTO live.pair FROM live.met('sdk', 9, FALSE);
+INSERT INTO live.pair FROM live.met('sdk', 10, FALSE);
 INSERT INTO live.pair FROM live.met('ran', 2, FALSE);
 INSERT INTO live.pair FROM live.met('ran', 3, FALSE);
-INSERT INTO live.pair FROM live.met('ran', 9, FALSE);
-INSERT INTO live.pair FROM live.met('mcp', 9, FALSE);
+INSERT INTO live.pair FROM live.met('ran', 10, FALSE);
+INSERT INTO live.pair FROM live.met('mcp', 10, FALSE);
 
 -- Which units are one action: a follower's leader may follow another, at most three times.
 CREATE OR REPLACE TABLE live.root AS

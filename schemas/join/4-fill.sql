@@ -5,7 +5,7 @@
 CREATE OR REPLACE TABLE live.ruled AS
 WITH placed AS (
     SELECT own.action, own.rule, own.far, fact.*, fact.n + CASE WHEN far THEN 1::BIGINT << 40 WHEN role = 'echo' THEN 1::BIGINT << 39 ELSE 0 END AS place,
-        CASE WHEN far THEN 6 WHEN role = 'mcp' AND side = 'client' THEN 4 WHEN role = 'echo' THEN 5
+        CASE WHEN far THEN 6 WHEN role = 'echo' OR (role = 'mcp' AND outcome_status = 'unknown') THEN 5 WHEN role = 'mcp' AND side = 'client' THEN 4
             ELSE list_position(['sdk', 'ran', 'result', 'mcp'], role) - 1 END AS standing
     FROM live.own JOIN live.fact USING (n)
 )
@@ -60,7 +60,7 @@ CREATE OR REPLACE TABLE live.offer AS
 SELECT n, seq, fact.submitter, "time", fact.trace_id, fact.parent_span_id, conversation_id, turn_id, sid, unnest(list_filter([
     CASE WHEN request THEN 'request' END, CASE WHEN decision THEN 'decision' END,
     CASE WHEN agent THEN 'agent' END, CASE WHEN principal THEN 'principal' END], lambda f: f IS NOT NULL)) AS facet,
-    facet = 'decision' AND kind IS NOT NULL AND ("type" = 'agent.run' OR output) AS weak, "type" = 'agent.run' AS of_agent
+    facet = 'decision' AND kind IS NOT NULL AND ("type" = 'agent.run' OR output) AS weak, "type" = 'agent.run' AS of_agent, output
 FROM live.fact
 LEFT JOIN live.span ON span.submitter = fact.submitter AND span.trace_id = fact.trace_id AND span.span_id = fact.span_id
 WHERE role IS NULL AND fact.submitter <> 'log';
@@ -83,13 +83,13 @@ named_best AS (
     WHERE scope IS NOT NULL
     GROUP BY submitter, facet, call_id, scope
 ),
-span_best AS (
-    SELECT sid, facet, arg_min({'seq': seq, 'n': n}, (of_agent, -n)) AS best, bool_and(of_agent AND facet = 'decision') AS late
+span_best AS (  -- one span may be told in two parts: the span itself, and a log record with what the model said
+    SELECT sid, facet, list_distinct([arg_min(seq, (of_agent, -n)) FILTER (output), arg_min(seq, (of_agent, -n)) FILTER (NOT output)]) AS seqs, max(n) AS n, bool_and(of_agent AND facet = 'decision') AS late
     FROM live.offer WHERE sid IS NOT NULL
     GROUP BY sid, facet
 ),
 nearest AS (  -- the span itself is at distance 0
-    SELECT start.sid, later, facet, arg_min({'seq': best.seq, 'n': best.n, 'late': late, 'distance': distance}, (late, distance)) AS best
+    SELECT start.sid, later, facet, arg_min({'seqs': seqs, 'n': n, 'late': late, 'distance': distance}, (late, distance)) AS best
     FROM (SELECT DISTINCT parent_sid AS sid, later FROM live.need WHERE parent_sid IS NOT NULL) start
     JOIN (SELECT sid, sid AS up, 0 AS distance FROM live.span UNION ALL SELECT sid, up, distance FROM live.above) above USING (sid)
     JOIN span_best ON span_best.sid = above.up
@@ -100,27 +100,27 @@ trace_best AS (
     SELECT submitter, trace_id, arg_min({'seq': seq, 'n': n}, n) AS best FROM live.offer WHERE facet = 'request' AND trace_id IS NOT NULL GROUP BY ALL
 ),
 found AS (
-    SELECT need.action, need.facet, best.seq, best.n, CASE WHEN best.late THEN 8 WHEN role = 'asked' THEN 1 WHEN best.distance = 0 THEN 3 ELSE 5 END AS priority,
+    SELECT need.action, need.facet, best.seqs, best.n, CASE WHEN best.late THEN 8 WHEN role = 'asked' THEN 1 WHEN best.distance = 0 THEN 3 ELSE 5 END AS priority,
         best.distance, 'spans' AS rule, more AND NOT (role = 'asked' AND best.distance = 0) AS beside
     FROM live.need JOIN nearest ON nearest.sid = parent_sid AND nearest.facet = need.facet AND nearest.later = need.later
     UNION ALL
-    SELECT need.action, need.facet, best.seq, best.n, 2, 0, 'named_by_decision', more
+    SELECT need.action, need.facet, [best.seq], best.n, 2, 0, 'named_by_decision', more
     FROM (SELECT *, unnest(['t:' || trace_id, 'c:' || conversation_id]) AS scope FROM live.need) need
     JOIN named_best USING (submitter, facet, call_id, scope)
     UNION ALL
-    SELECT need.action, need.facet, offer.seq, offer.n, 4, 0, 'spans', more
+    SELECT need.action, need.facet, [offer.seq], offer.n, 4, 0, 'spans', more
     FROM live.need ASOF JOIN (FROM live.offer WHERE NOT weak) offer ON offer.submitter = need.submitter AND offer.facet = need.facet
         AND offer.trace_id = need.trace_id AND offer.parent_span_id = need.parent_span_id AND need.ended >= offer."time"
     UNION ALL
-    SELECT need.action, need.facet, offer.seq, offer.n, 6, 0, 'conversation', more
+    SELECT need.action, need.facet, [offer.seq], offer.n, 6, 0, 'conversation', more
     FROM live.need ASOF JOIN (FROM live.offer WHERE NOT weak) offer ON offer.submitter = need.submitter AND offer.facet = need.facet
         AND offer.conversation_id = need.conversation_id AND need.ended >= offer."time"
     WHERE need.turn_id IS NULL OR offer.turn_id IS NULL OR need.turn_id = offer.turn_id
     UNION ALL
-    SELECT need.action, need.facet, best.seq, best.n, 7, 0, 'trace', more
+    SELECT need.action, need.facet, [best.seq], best.n, 7, 0, 'trace', more
     FROM live.need JOIN trace_best USING (submitter, trace_id) WHERE need.facet = 'request'
 )
-SELECT action, facet, arg_min({'seq': seq, 'rule': rule}, (priority, distance, -n)) AS "from"
+SELECT action, facet, arg_min({'seqs': seqs, 'rule': rule}, (priority, distance, -n)) AS "from"
 FROM found WHERE NOT beside
 GROUP BY action, facet;
 
