@@ -13,6 +13,7 @@ decision's own outcome is "success" does not say that the tool ran. Its hashes a
 that can be erased, and without a salt; and an HMAC can be checked by nobody but its maker.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from functools import partial
@@ -21,7 +22,7 @@ from typing import Any, Final
 import msgspec
 
 from ledger.ingest.draft import Draft, record_id
-from ledger.ingest.given import Given, items_of, missing, read_each, unix_ns
+from ledger.ingest.given import Given, items_of, missing, parsed, read_each, unix_ns
 from ledger.ingest.native import JSON
 from ledger.ingest.reading import Reading
 
@@ -75,16 +76,16 @@ def read(body: bytes, *, media_type: str = JSON, submitter: str) -> Reading:
         LedgerError: the body is no export. An event that cannot be read is in `refused`, by its path.
     """
     make = partial(drafts_of, submitter=submitter)
-    if media_type == JSON:
-        if body.lstrip()[:1] != b"[":
-            try:
-                entries = bytes(_export(body).entries)
-            except (msgspec.MsgspecError, RecursionError):
-                return read_each([body], make)
-            return Reading() if entries == b"[]" else read_each(items_of(entries), make, "entries[{}]")
-        if body.strip() == b"[]":
-            return Reading()
-    return read_each(items_of(body, media_type), make, "[{}]")
+    if media_type != JSON or body.lstrip()[:1] == b"[":
+        return Reading() if body.strip() == b"[]" else read_each(items_of(body, media_type), make, "[{}]")
+    try:
+        entries = bytes(_export(body).entries)
+    except (msgspec.MsgspecError, RecursionError):  # no export, or one with something odd in it
+        found = parsed(body)[0].get("entries")
+        if not isinstance(found, list):
+            return read_each([body], make)
+        entries = json.dumps(found).encode()
+    return Reading() if entries == b"[]" else read_each(items_of(entries), make, "entries[{}]")
 
 
 def drafts_of(event: dict[str, Any], *, submitter: str) -> Iterator[Draft]:

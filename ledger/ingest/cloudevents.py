@@ -22,7 +22,18 @@ from ledger.core.entry import OWN_PREFIX
 from ledger.core.errors import Code, FormatError, LedgerError
 from ledger.ingest import agt
 from ledger.ingest.draft import Draft, record_id
-from ledger.ingest.given import ODD, Given, invalid, items_of, missing, parsed, placed, traceparent, unix_ns
+from ledger.ingest.given import (
+    ODD,
+    Given,
+    check_size,
+    invalid,
+    items_of,
+    missing,
+    parsed,
+    placed,
+    traceparent,
+    unix_ns,
+)
 from ledger.ingest.native import JSON
 from ledger.ingest.reading import Reading
 from ledger.records.limits import MAX_NAME_CHARACTERS
@@ -80,6 +91,7 @@ def read(
     """
     reader = _Reader(Events(Reading(), Reading()), submitter, received_ns)
     if "specversion" in headers:
+        check_size(body)
         event = {name: unquote(value) for name, value in headers.items()}
         reader.add({**event, **_binary(body, media_type)}, body, None)
     elif body.lstrip()[:1] != b"[":

@@ -16,9 +16,10 @@ from ledger.core.errors import Code, FormatError, LedgerError
 from ledger.ingest.draft import Draft, count, fact, person, plain
 from ledger.ingest.native import JSON, NDJSON, read_records
 from ledger.ingest.reading import Reading
-from ledger.records.limits import MAX_CONTENT_BYTES, MAX_RECORD_BYTES
+from ledger.records.limits import BODY_RECORDS, MAX_CONTENT_BYTES
 from ledger.records.strict import strict
 
+MAX_ITEM_BYTES: Final = 4 * 1024 * 1024  # one object of somebody else's; its contents may have 1 MiB each
 ODD: Final = "json.odd"  # the extension that says what was odd about an item's JSON
 
 # RFC 3339, and what is written in its place: a space for the T, no offset (taken as UTC), and an offset followed by Z (AGT 5.0).
@@ -38,7 +39,22 @@ def items_of(body: bytes, media_type: str = JSON) -> list[bytes]:
     Raises:
         LedgerError: `malformed-json`, `too-many-records`.
     """
-    return read_records(body, NDJSON if "ndjson" in media_type or "jsonl" in media_type else JSON)[0]
+    try:
+        return read_records(body, NDJSON if media_type != JSON else JSON)[0]
+    except FormatError as error:
+        return _split(body, error)
+
+
+def _split(body: bytes, error: FormatError) -> list[bytes]:
+    """The items of an array with something odd in one of them, which its item will be read with in its turn."""
+    value = _forgiven(body, error) if len(body) <= MAX_ITEM_BYTES else None
+    if not isinstance(value, list):
+        raise error
+    if len(value) > BODY_RECORDS:
+        raise LedgerError(
+            Code.TOO_MANY_RECORDS, f"more than {BODY_RECORDS} in one request: send them in several"
+        )
+    return [json.dumps(item).encode() for item in value]
 
 
 def parsed(item: bytes) -> tuple[dict[str, Any], str | None]:
@@ -47,13 +63,7 @@ def parsed(item: bytes) -> tuple[dict[str, Any], str | None]:
     Raises:
         LedgerError: `record-too-large`, or what makes it no JSON object, whoever reads it.
     """
-    if len(item) > MAX_RECORD_BYTES:
-        raise LedgerError(
-            Code.RECORD_TOO_LARGE,
-            f"it is {len(item)} bytes; at most {MAX_RECORD_BYTES} are taken",
-            size=len(item),
-            limit=MAX_RECORD_BYTES,
-        )
+    check_size(item)
     odd = None
     try:
         value = strict(item)
@@ -62,6 +72,21 @@ def parsed(item: bytes) -> tuple[dict[str, Any], str | None]:
     if type(value) is not dict:
         raise FormatError(Code.INVALID_MEMBER, "it is not a JSON object")
     return value, odd
+
+
+def check_size(item: bytes) -> None:
+    """Refuse what would take long to read, and leave nothing but its size: a content is smaller.
+
+    Raises:
+        LedgerError: `record-too-large`.
+    """
+    if len(item) > MAX_ITEM_BYTES:
+        raise LedgerError(
+            Code.RECORD_TOO_LARGE,
+            f"it is {len(item)} bytes; at most {MAX_ITEM_BYTES} are taken",
+            size=len(item),
+            limit=MAX_ITEM_BYTES,
+        )
 
 
 def _forgiven(item: bytes, error: FormatError) -> Any:

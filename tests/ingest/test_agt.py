@@ -135,6 +135,14 @@ def test_every_shape_of_an_export_is_read():
     assert records(read, []) == records(read, {"entries": []}) == []
 
 
+def test_an_export_with_something_odd_in_it_is_read():
+    entries = [ENTRY, {**ENTRY, "data": {"amount": float("nan")}}]
+    plain, odd_one = records(read, {"entries": entries})
+    assert "json.odd" not in plain["ext"]
+    assert odd_one["ext"]["json.odd"] == "malformed-json"
+    assert odd_one["source"]["original"]["data"] == {"amount": "nan"}
+
+
 def test_an_exported_event_is_the_same_record_by_either_route():
     body = json.dumps([CLOUDEVENT]).encode()
     events = cloudevents.read(

@@ -220,6 +220,14 @@ def test_several_firings_come_as_an_array_or_one_a_line():
     assert [error.path for error in reading.refused] == ["[1].hook_event_name"]
 
 
+def test_an_odd_firing_among_others_is_read_and_only_it_says_so():
+    sent = json.dumps([MEANT, {**RAN, "cwd": "\ud800", "tool_input": {"n": float("nan")}}]).encode()
+    meant, ran = records(read, sent, received_ns=NOW)
+    assert meant == one(MEANT)
+    assert ran["ext"]["json.odd"]
+    assert ran["tool"]["arguments"] == {"n": "nan"}
+
+
 @pytest.mark.parametrize("body", [b"", b"[", b"7", b"{}", b'{"hook_event_name": "Nope!"}', b"\xff"])
 def test_a_body_that_is_no_payload_is_refused(body):
     with pytest.raises(LedgerError):
