@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Final, Literal, Protocol, Self
 
-from ledger.client.context import Span, inside
+from ledger.client.context import inside
+from ledger.client.headers import Span
 from ledger.client.members import Facet, cleaned
 from ledger.records.prepare import uuid7
 
