@@ -12,7 +12,7 @@ own format wants. Every record goes through `prepare` like a plain one: strictne
 
 import asyncio
 import contextlib
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Final, NamedTuple, ParamSpec, TypeVar
@@ -21,9 +21,9 @@ import msgspec
 from msgspec import Raw
 from starlette.requests import Request
 
-from ledger.api.answers import Result
+from ledger.api.answers import Answers, Result
 from ledger.api.problems import STATUS
-from ledger.api.service import Service, service
+from ledger.api.service import service
 from ledger.core.errors import Code, LedgerError
 from ledger.ingest.reading import Reading
 from ledger.records.prepare import prepare
@@ -32,6 +32,7 @@ from ledger.records.prepared import Prepared
 VERSIONS: Final = 8  # of one id: the first, and what contradicts it
 PIECE_RECORDS: Final = 1_000  # prepared and submitted at a time: a body's records are never in memory twice
 PIECE_BYTES: Final = 4 * 1024 * 1024
+UNDER_WAY: Final = 2  # pieces of one request that wait to be written
 INLINE_RECORDS: Final = 250  # preparing more is worth a thread, as for `POST /v1/records`
 INLINE_BYTES: Final = 128 * 1024
 RETRYABLE: Final = frozenset({429, 503})
@@ -67,9 +68,6 @@ class Taken(NamedTuple):
         )
 
 
-NOTHING_TAKEN: Final = Taken(0, 0, [], Counter())
-
-
 class Work:
     """Where a body is worked on: here while it is small, off the event loop where it is large."""
 
@@ -102,42 +100,131 @@ async def worked_on(
 
 
 async def take(request: Request, reading: Reading, submitter: str, *, reserved_ids: bool = True) -> Taken:
-    """Append a reading's records, and count what is not appended.
-
-    A record whose id is there with another content is not refused: it is evidence too. It goes in as `<id>~2`, `<id>~3` …, where it is
-    found when it is sent again; the `actions` view flags it.
-
-    Args:
-        request: whose application holds the log.
-        reading: its ids are the dialect's (`ledger.ingest.draft.record_id`), so that sending it again changes nothing.
-        submitter: who authenticated to send it. Nothing in the body says so.
-        reserved_ids: False where the sender chose the ids: then those that begin with `ledger:` are refused, and so is a conflict.
+    """Append a reading's records, and count what is not appended: an `Intake` of one reading.
 
     Raises:
         LedgerError: `queue-full`, `storage-failed`, `log-stopped`: send the whole body again later; what is in the log already is found there.
     """
-    serving = service(request)
-    refused, dropped = list(reading.refused), Counter(reading.dropped)
-    appended = existing = 0
-    records = reading.records
-    for version in range(1, VERSIONS + 1):
+    intake = Intake(request, submitter, reserved_ids=reserved_ids)
+    await intake.add(reading)
+    return await intake.taken()
+
+
+class Intake:
+    """Appends the records of one request's readings, the next ones being prepared while the last ones are written.
+
+    A record whose id is there with another content is not refused: it is evidence too. It goes in as `<id>~2`, `<id>~3` …, where it is
+    found when it is sent again; the `actions` view flags it.
+    """
+
+    def __init__(self, request: Request, submitter: str, *, reserved_ids: bool = True) -> None:
+        """Begin.
+
+        Args:
+            request: whose application holds the log.
+            submitter: who authenticated to send it. Nothing in the body says so.
+            reserved_ids: the ids are the dialect's (`ledger.ingest.draft.record_id`), so that sending again changes nothing. False where the
+                sender chose them: then those that begin with `ledger:` are refused, and so is a conflict.
+        """
+        self._serving = service(request)
+        self._answers: Answers = request.app.state.answers
+        self._submitter, self._reserved_ids = submitter, reserved_ids
+        self._under_way: deque[_Piece] = deque()
+        self._refused: list[LedgerError] = []
+        self._dropped: Counter[str] = Counter()
+        self._appended = self._existing = 0
+
+    async def add(self, reading: Reading) -> None:
+        """Send a reading's records on their way.
+
+        Raises:
+            LedgerError: as `taken`.
+        """
+        self._refused += reading.refused
+        self._dropped += reading.dropped
+        for records in _pieces(reading.records):
+            await self._submit(records, 1)
+
+    async def taken(self) -> Taken:
+        """What became of everything, once it is durable.
+
+        Raises:
+            LedgerError: `queue-full`, `storage-failed`, `log-stopped`: the whole body is to be sent again later. Nothing is lost or doubled
+                by it: what is in the log already is found there.
+        """
+        while self._under_way:
+            await self._settle()
+        for error in self._refused:
+            self._serving.telemetry.refused(error.code)
+        for reason, number in self._dropped.items():
+            self._serving.telemetry.dropped(reason, number)
+        return Taken(self._appended, self._existing, self._refused, self._dropped)
+
+    async def _submit(self, records: list[bytes], version: int) -> None:
+        if len(records) > INLINE_RECORDS or sum(map(len, records)) > INLINE_BYTES:
+            read = await asyncio.to_thread(self._prepared, records, version)
+        else:
+            read = self._prepared(records, version)
+        good = [item for item in read if isinstance(item, Prepared)]
+        while len(self._under_way) >= UNDER_WAY:
+            await self._settle()
+        try:
+            outcomes = self._answers.submit(good, atomic=False) if good else None
+        except LedgerError as error:
+            if error.code is not Code.QUEUE_FULL or not self._under_way:
+                raise
+            while self._under_way:  # what fills the queue may be this request's own
+                await self._settle()
+            outcomes = self._answers.submit(good, atomic=False)
+        self._under_way.append(_Piece(records, version, read, outcomes))
+
+    async def _settle(self) -> None:
+        """Hear what became of the piece that is longest under way."""
+        piece = self._under_way.popleft()
+        outcomes = iter(await piece.outcomes if piece.outcomes is not None else ())
+        results = [next(outcomes) if isinstance(item, Prepared) else item for item in piece.read]
         conflicts: list[bytes] = []
-        for piece in _pieces(records):
-            shown = piece if version == 1 else [_renamed(record, version) for record in piece]
-            results = await _submitted(request, shown, submitter, reserved_ids=reserved_ids)
-            for record, result in zip(piece, results, strict=True):
-                if not isinstance(result, LedgerError):
-                    appended += not result.existing
-                    existing += result.existing
-                elif result.code is Code.ID_CONFLICT and reserved_ids and version < VERSIONS:
-                    conflicts.append(record)
-                else:
-                    refused.append(_of(record, result))
-        records = conflicts
-        if not records:
-            break
-    _count(serving, refused, dropped)
-    return Taken(appended, existing, refused, dropped)
+        for record, result in zip(piece.records, results, strict=True):
+            if not isinstance(result, LedgerError):
+                self._appended += not result.existing
+                self._existing += result.existing
+            elif STATUS[result.code] in RETRYABLE:
+                raise result
+            elif result.code is Code.ID_CONFLICT and self._reserved_ids and piece.version < VERSIONS:
+                conflicts.append(record)
+            else:
+                self._refused.append(_of(record, result))
+        if conflicts:
+            await self._submit(conflicts, piece.version + 1)
+
+    def _prepared(self, records: list[bytes], version: int) -> list[Prepared | LedgerError]:
+        log = self._serving.log
+        read: list[Prepared | LedgerError] = []
+        for record in records:
+            try:
+                read.append(
+                    prepare(
+                        record if version == 1 else _renamed(record, version),
+                        submitter=self._submitter,
+                        persons=log.persons,
+                        origin=log.origin,
+                        agent_key=log.agent_key,
+                        require_facets=self._serving.require_facets,
+                        reserved_ids=self._reserved_ids,
+                    )
+                )
+            except LedgerError as error:
+                read.append(error)
+        return read
+
+
+class _Piece(NamedTuple):
+    """Records under way, under this version of their ids."""
+
+    records: list[bytes]
+    version: int
+    read: list[Prepared | LedgerError]
+    outcomes: asyncio.Future[list[Result]] | None
 
 
 def _pieces(records: list[bytes]) -> Iterator[list[bytes]]:
@@ -151,51 +238,6 @@ def _pieces(records: list[bytes]) -> Iterator[list[bytes]]:
         size += len(record)
     if piece:
         yield piece
-
-
-async def _submitted(
-    request: Request, records: list[bytes], submitter: str, *, reserved_ids: bool
-) -> list[Result]:
-    """Each record's fate, in their order.
-
-    Raises:
-        LedgerError: what passes: the whole body is to be sent again.
-    """
-    serving = service(request)
-    if len(records) > INLINE_RECORDS or sum(map(len, records)) > INLINE_BYTES:
-        read = await asyncio.to_thread(_prepare_all, records, serving, submitter, reserved_ids)
-    else:
-        read = _prepare_all(records, serving, submitter, reserved_ids)
-    good = [item for item in read if isinstance(item, Prepared)]
-    outcomes = iter(await request.app.state.answers.submit(good, atomic=False) if good else ())
-    results = [next(outcomes) if isinstance(item, Prepared) else item for item in read]
-    for result in results:
-        if isinstance(result, LedgerError) and STATUS[result.code] in RETRYABLE:
-            raise result
-    return results
-
-
-def _prepare_all(
-    records: list[bytes], serving: Service, submitter: str, reserved_ids: bool
-) -> list[Prepared | LedgerError]:
-    log = serving.log
-    read: list[Prepared | LedgerError] = []
-    for record in records:
-        try:
-            read.append(
-                prepare(
-                    record,
-                    submitter=submitter,
-                    persons=log.persons,
-                    origin=log.origin,
-                    agent_key=log.agent_key,
-                    require_facets=serving.require_facets,
-                    reserved_ids=reserved_ids,
-                )
-            )
-        except LedgerError as error:
-            read.append(error)
-    return read
 
 
 def _renamed(record: bytes, version: int) -> bytes:
@@ -212,10 +254,3 @@ def _of(record: bytes, error: LedgerError) -> LedgerError:
     ):  # it may not even be a record: the refusal says so
         error.members.setdefault("id", msgspec.json.decode(_members(record)["id"], type=str))
     return error
-
-
-def _count(serving: Service, refused: list[LedgerError], dropped: Counter[str]) -> None:
-    for error in refused:
-        serving.telemetry.refused(error.code)
-    for reason, number in dropped.items():
-        serving.telemetry.dropped(reason, number)

@@ -23,7 +23,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from starlette.responses import Response
 
-from ledger.api.dialects import NOTHING_TAKEN, RETRYABLE, Taken, take, work
+from ledger.api.dialects import RETRYABLE, Intake, Taken, work
 from ledger.api.otlp_documented import POST_OTLP, POST_OTLP_METRICS
 from ledger.api.problems import RETRY_AFTER, STATUS
 from ledger.api.service import allow, header
@@ -87,14 +87,15 @@ async def _export(request: Request, signal: Signal) -> Message:
         LedgerError: nothing of it can be read; or it is to be sent again, when what is in the log already is found there.
     """
     _, principal = allow(request, Operation.POST)
-    taken = NOTHING_TAKEN
+    intake = Intake(request, principal.submitter)
     async with (
         request.app.state.bodies.read(request) as body,
         work(request, len(body)) as working,
     ):
         sent = await working.do(decode, body, _media_type(request), signal)
         while (reading := await working.do(_next_reading, sent.slices, principal.submitter)) is not None:
-            taken = taken.plus(await take(request, reading, principal.submitter))
+            await intake.add(reading)
+        taken = await intake.taken()
     if taken.refused and not (taken.appended or taken.existing or taken.dropped):
         raise _all_refused(taken)
     return _response(signal, taken, sent.items)
