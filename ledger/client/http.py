@@ -132,6 +132,11 @@ class LedgerClient:
             headers["Prefer"] = "handling=strict"
         return self._object("POST", "/v1/records", {"size": int}, content=body, headers=headers)
 
+    def post_events(self, path: str, body: bytes, media_type: str) -> dict[str, Any]:
+        """Submit what is in another format, at its dialect's path (docs/dialects.md). Returns how much of it was taken."""
+        headers = {"Content-Type": media_type}
+        return self._object("POST", path, {"size": int}, content=body, headers=headers)
+
     def post_spans(self, body: bytes) -> bytes:
         """Submit spans as OTLP (ExportTraceServiceRequest). Returns the ExportTraceServiceResponse."""
         return self._send("POST", "/v1/traces", content=body, headers={"Content-Type": PROTOBUF}).body

@@ -25,7 +25,10 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "duckdb": ("ledger/log", "ledger/forensics"),
     "pyarrow": ("ledger/log", "ledger/forensics", "ledger/ingest/arrow"),
     "fastapi": ("ledger/api",),
-    "starlette": ("ledger/api",),
+    "starlette": (
+        "ledger/api",
+        "ledger/client/adapters/ray_serve.py",
+    ),
     "pydantic": ("ledger/api", "ledger/client/adapters/mcp_server.py", "ledger/client/adapters/fastmcp.py"),
     "zstandard": ("ledger/api", "ledger/cli"),
     "opentelemetry": (
@@ -45,6 +48,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "langgraph": ("ledger/client/adapters/langchain.py",),
     "mcp": ("ledger/client/adapters/mcp_server.py", "ledger/client/adapters/fastmcp.py"),
     "mcp_types": ("ledger/client/adapters/mcp_server.py", "ledger/client/adapters/fastmcp.py"),
+    "agent_os": ("ledger/client/adapters/agt.py",),
+    "ray": ("ledger/client/adapters/ray_serve.py",),
     "fastmcp": ("ledger/client/adapters/fastmcp.py",),
     "pydantic_ai": ("ledger/client/adapters/pydantic_ai.py",),
     "typer": ("ledger/cli",),
