@@ -179,9 +179,12 @@ def _model_answered(draft: Draft, event: Given) -> None:
 
 
 def _ran(draft: Draft, event: Given) -> None:
-    """after_tool_call. A failure and a block look the same: a text in `error`."""
+    """after_tool_call. In most versions a failure and a block look the same, a text in `error`; some say `blocked`."""
     failed = event.get("error") not in (None, "")
-    draft.set("outcome.status", "failure" if failed else "success")
+    if event.get("blocked") is True:
+        draft.set("outcome.status", "denied").set("policy.effect", "deny").set("policy.engine", SOURCE)
+    else:
+        draft.set("outcome.status", "failure" if failed else "success")
     draft.set("outcome.error_type", "tool_error" if failed else None)
     event.count(draft, "outcome.duration_ns", "durationMs", _MS)
     event.content(draft, "outcome.result", "result")

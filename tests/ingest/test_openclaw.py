@@ -159,7 +159,9 @@ def test_no_number_of_a_person_and_nothing_they_said_is_signed_in_clear():
             assert hidden not in entry
 
 
-def test_an_error_is_a_failure_and_never_a_denial():
+def test_an_error_is_a_failure_and_only_what_is_called_blocked_a_denial():
+    blocked = one(hook("after_tool_call", {**CALL, "blocked": True, "blockReason": "no"}, TOOL))
+    assert (blocked["outcome"]["status"], blocked["policy"]["effect"]) == ("denied", "deny")
     failed = hook("after_tool_call", {**CALL, "error": "blocked by policy"}, TOOL)
     assert one(failed)["outcome"] == {"status": "failure", "error_type": "tool_error"}
     assert "policy" not in one(failed)
