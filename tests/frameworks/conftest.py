@@ -2,7 +2,10 @@
 
 import ipaddress
 import os
+import re
+import runpy
 import socket
+import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,10 +13,11 @@ from typing import Any
 import pytest
 
 from ledger.client import Ledger
-from tests.faults.server import Server
+from tests.faults.server import ROOT, Server
 from tests.frameworks.model_server import ModelServer
 
 pytest.register_assert_rewrite("tests.frameworks.claims")
+PAGES = ROOT / "docs" / "frameworks"
 Rows = Callable[..., list[dict[str, Any]]]
 
 
@@ -89,6 +93,30 @@ def ledger(server: Server, token: str) -> Iterator[Ledger]:
     """The SDK, speaking to that ledger; it blocks a tool whose intent it cannot record."""
     with Ledger(server.url, token, source="test-agent") as ledger:
         yield ledger
+
+
+@pytest.fixture
+def page(
+    server: Server, token: str, model: ModelServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], dict[str, Any]]:
+    """`page("langchain")` runs the first code of docs/frameworks/langchain.md, as it stands there, and gives its names."""
+    for name, value in {
+        "AGENT_LEDGER_URL": server.url,
+        "AGENT_LEDGER_TOKEN": token,
+        "OPENAI_BASE_URL": model.url,
+        "OPENAI_API_KEY": "none",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+    def run(name: str) -> dict[str, Any]:
+        text = (PAGES / f"{name}.md").read_text(encoding="utf-8")
+        code = re.search(r"(?:^    .*\n|^\n)+", text[text.index("\n    ") :], re.MULTILINE)
+        assert code is not None
+        copied = tmp_path / "copied.py"
+        copied.write_text(textwrap.dedent(code[0]), encoding="utf-8")
+        return runpy.run_path(str(copied), run_name="__main__")
+
+    return run
 
 
 @pytest.fixture

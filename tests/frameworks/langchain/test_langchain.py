@@ -11,7 +11,8 @@ from langchain_openai import ChatOpenAI
 from langgraph.checkpoint.memory import InMemorySaver
 
 from ledger.client.adapters.langchain import LedgerMiddleware
-from tests.frameworks.claims import AGENT, MODEL, Ask, Claims
+from tests.frameworks.claims import ACTIONS, AGENT, ANSWER, MODEL, QUESTION, USER, Ask, Claims, plain
+from tests.frameworks.model_server import Call
 
 
 @dataclass
@@ -92,3 +93,12 @@ class TestAsync(LangChainClaims):
             pieces = self.agent(ask).astream(**self.given(ask), stream_mode="messages")
             return "".join([piece.text async for piece, _ in pieces if isinstance(piece, AIMessageChunk)])
         return (await self.agent(ask).ainvoke(**self.given(ask)))["messages"][-1].text
+
+
+def test_the_lines_of_the_page_record_an_action(page, model, rows):
+    model.script([Call("send_summary", to="bob")], ANSWER, user=QUESTION)
+    page("langchain")
+    (row,) = rows(ACTIONS)
+    assert (row["tool_name"], row["outcome_status"]) == ("send_summary", "success")
+    assert (row["identity_agent_name"], plain(row["identity_principal"])) == (AGENT, USER)
+    assert (plain(row["request_text"]), row["decision_request_model"]) == (QUESTION, "gpt-5")
