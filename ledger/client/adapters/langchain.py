@@ -160,16 +160,17 @@ class LedgerMiddleware(AgentMiddleware[Any, Any, Any]):
         """The run that answers the last words of the user: LangGraph gives a message its id, and a run none that its hooks see."""
         human = next((message for message in reversed(messages) if isinstance(message, HumanMessage)), None)
         configurable, metadata = config.get("configurable") or {}, config.get("metadata") or {}
+        user = (
+            user_of(context, "context", self._user_keys)
+            or user_of(configurable, "configurable", self._user_keys)
+            or user_of(metadata, "metadata", self._user_keys)
+        )
         thread, agent = configurable.get("thread_id"), metadata.get("lc_agent_name")
-        key = (str(thread), str(human.id if human else None), str(agent))
+        words = human.text if human else None
+        key = (thread, agent, user.get("principal"), human.id if human else None, words)
         run: Run | None = self._runs.get(key)
         if run is None:
-            user = (
-                user_of(context, "context", self._user_keys)
-                or user_of(configurable, "configurable", self._user_keys)
-                or user_of(metadata, "metadata", self._user_keys)
-            )
-            request = {"text": human.text if human else None, "conversation_id": thread}
+            request = {"text": words, "conversation_id": thread}
             identity = {"agent_name": agent, **user}
             run = Run(self._ledger, self._decisions, request=request, identity=identity, scope=thread)
             self._runs.put(key, run)
@@ -237,16 +238,18 @@ class _Listener(BaseCallbackHandler):
     def on_chat_model_start(
         self, serialized: Any, messages: Any, *, run_id: UUID, metadata: Any = None, **_: Any
     ) -> None:
-        self._asked.put(run_id, (messages[0], metadata or {}))
+        try:
+            config: Mapping[str, Any] = get_config()
+        except RuntimeError:  # a model outside any graph: its metadata is all there is
+            config = {"configurable": metadata, "metadata": metadata}
+        self._asked.put(run_id, (messages[0], config, (metadata or {}).get("ls_model_name")))
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **_: Any) -> None:
         asked = self._asked.pop(run_id)
         message = getattr(response.generations[0][0], "message", None)
         if asked is not None and message is not None:
-            prompt, metadata = asked
-            config = {"configurable": metadata, "metadata": metadata}
-            run = self._middleware.run_of(prompt, config, None)
-            self._middleware.decided(run, metadata.get("ls_model_name"), prompt, [message])
+            prompt, config, model = asked
+            self._middleware.decided(self._middleware.run_of(prompt, config, None), model, prompt, [message])
 
 
 @contextmanager
