@@ -2,12 +2,14 @@
 
 import json
 from collections import Counter
+from collections.abc import Mapping, Set
 from typing import NamedTuple
 
 import pytest
 
 from ledger.ingest.otlp.decode import JSON, PROTOBUF, Signal, decode
 from ledger.ingest.otlp.mapping import records_of
+from ledger.ingest.otlp.spans import NOTHING
 from ledger.log.persons import Persons
 from ledger.records.prepare import prepare
 from tests.conftest import SHARED
@@ -37,16 +39,16 @@ class Holds(NamedTuple):
     ended; texts: the users' words; model: provider, model asked, model that answered; ids: whether model calls have their ids.
     """
 
-    asked: set = set()
-    returned: dict = {}
-    ran: dict = {}
-    texts: set = set()
-    who: set = set()
-    agents: set = set()
-    conversations: set = set()
-    model: set = set()
+    asked: Set = frozenset()
+    returned: Mapping = NOTHING
+    ran: Mapping = NOTHING
+    texts: Set = frozenset()
+    who: Set = frozenset()
+    agents: Set = frozenset()
+    conversations: Set = frozenset()
+    model: Set = frozenset()
     ids: bool = False
-    dropped: dict = {}
+    dropped: Mapping = NOTHING
 
 
 MODEL = {("openai", "fake-gpt", "fake-gpt-2026-01-01")}
@@ -205,7 +207,7 @@ def spans_and_logs(name):
     """Every span and log record of a capture, in the order it was sent."""
     spans, logs = [], []
     for path in sorted((SHARED / "otlp" / name).glob("[0-9]*.*")):
-        number, signal, *encoding = path.name.split(".")
+        _, signal, *encoding = path.name.split(".")
         if encoding and signal in list(Signal):
             for piece in decode(
                 path.read_bytes(), PROTOBUF if encoding == ["pb"] else JSON, Signal(signal)
