@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import pytest
@@ -39,14 +39,14 @@ class Holds(NamedTuple):
     ended; texts: the users' words; model: provider, model asked, model that answered; ids: whether model calls have their ids.
     """
 
-    asked: Set = frozenset()
+    asked: frozenset = frozenset()
     returned: Mapping = NOTHING
     ran: Mapping = NOTHING
-    texts: Set = frozenset()
-    who: Set = frozenset()
-    agents: Set = frozenset()
-    conversations: Set = frozenset()
-    model: Set = frozenset()
+    texts: frozenset = frozenset()
+    who: frozenset = frozenset()
+    agents: frozenset = frozenset()
+    conversations: frozenset = frozenset()
+    model: frozenset = frozenset()
     ids: bool = False
     dropped: Mapping = NOTHING
 
