@@ -128,7 +128,7 @@ class Intake:
         """
         self._serving = service(request)
         self._answers: Answers = request.app.state.answers
-        self._submitter, self._reserved_ids = submitter, reserved_ids
+        self.submitter, self._reserved_ids = submitter, reserved_ids
         self._under_way: deque[_Piece] = deque()
         self._refused: list[LedgerError] = []
         self._dropped: Counter[str] = Counter()
@@ -205,7 +205,7 @@ class Intake:
                 read.append(
                     prepare(
                         record if version == 1 else _renamed(record, version),
-                        submitter=self._submitter,
+                        submitter=self.submitter,
                         persons=log.persons,
                         origin=log.origin,
                         agent_key=log.agent_key,

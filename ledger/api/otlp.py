@@ -88,17 +88,21 @@ async def _export(request: Request, signal: Signal) -> Message:
     """
     _, principal = allow(request, Operation.POST)
     intake = Intake(request, principal.submitter)
-    async with (
-        request.app.state.bodies.read(request) as body,
-        work(request, len(body)) as working,
-    ):
-        sent = await working.do(decode, body, _media_type(request), signal)
-        while (reading := await working.do(_next_reading, sent.slices, principal.submitter)) is not None:
-            await intake.add(reading)
-        taken = await intake.taken()
+    async with request.app.state.bodies.read(request) as body:
+        items = await _send_on_their_way(request, body, signal, intake)
+    taken = await intake.taken()
     if taken.refused and not (taken.appended or taken.existing or taken.dropped):
         raise _all_refused(taken)
-    return _response(signal, taken, sent.items)
+    return _response(signal, taken, items)
+
+
+async def _send_on_their_way(request: Request, body: bytes, signal: Signal, intake: Intake) -> int:
+    """Read and submit a body's records; how many spans it has. Others are read while these are written."""
+    async with work(request, len(body)) as working:
+        sent = await working.do(decode, body, _media_type(request), signal)
+        while (reading := await working.do(_next_reading, sent.slices, intake.submitter)) is not None:
+            await intake.add(reading)
+        return sent.items
 
 
 def _next_reading(slices: Iterator[Slice], submitter: str) -> Reading | None:

@@ -10,6 +10,9 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from ledger.ingest.otlp.decode import JSON, PROTOBUF, Signal, decode
+from ledger.ingest.otlp.mapping import records_of
+from ledger.ingest.otlp.spans import LogRecord
+from ledger.ingest.otlp.spans import Span as SpanStruct
 from tests.conftest import SHARED
 from tests.ingest.otlp.otlp_json import as_json
 
@@ -40,9 +43,18 @@ def test_every_capture_is_the_same_from_protobuf_and_from_json():
         body = path.read_bytes()
         message = REQUESTS[signal].FromString(body)
         found = read(body, PROTOBUF, signal)
-        assert found == read(as_json(message), JSON, signal), path
+        from_json = read(as_json(message), JSON, signal)
+        assert found == from_json, path
+        assert records(found) == records(from_json)
         spans += len(found)
     assert spans > 500
+
+
+def records(found):
+    """What the log will hold of them, in the order of the spans."""
+    spans = [one for one in found if isinstance(one, SpanStruct)]
+    logs = [one for one in found if isinstance(one, LogRecord)]
+    return records_of(spans, logs, "alice").records
 
 
 @pytest.mark.usefixtures("shared")
@@ -131,7 +143,9 @@ def odd_request():
 def test_what_no_capture_holds_is_the_same_from_both_too():
     request = odd_request()
     spans = read(request.SerializeToString(), PROTOBUF, Signal.TRACES)
-    assert repr(spans) == repr(read(as_json(request), JSON, Signal.TRACES))
+    from_json = read(as_json(request), JSON, Signal.TRACES)
+    assert repr(spans) == repr(from_json)
+    assert records(spans) == records(from_json)
     first = spans[0]
     assert first.attributes["int64-0"] == 2**63 - 1
     assert first.attributes["again"] == 2**63 - 1
