@@ -59,4 +59,4 @@ def test_every_framework_has_its_environment_and_its_tests():
     environments = {path.stem for path in (FOLDER / "frameworks").glob("[a-z]*.in")}
     assert environments == {path.stem for path in (FOLDER / "frameworks").glob("*.txt")}
     tests = {path.parent.name for path in (ROOT / "tests" / "frameworks").glob("*/test_*.py")}
-    assert tests <= environments
+    assert environments == tests
