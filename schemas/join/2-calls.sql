@@ -1,7 +1,8 @@
 -- The join, 2 of 4: which records of one observer are one call. Their `unit` is the first of them.
 
 -- What is compared: the tool's name, and its arguments as a digest, whatever the order of their members and whether a number came as text.
--- An only argument counts as its value alone, because some libraries give no more. NULL: not known. Only where there is telemetry to join.
+-- An only argument counts as its value alone, because some libraries give no more. NULL: not known. Only where there is telemetry to join;
+-- a policy engine's event is a row of its own without any.
 CREATE OR REPLACE TABLE live.call AS
 WITH argument AS (
     SELECT seq, tool_arguments, CASE WHEN json_type(tool_arguments) = 'OBJECT' THEN map_entries(TRY_CAST(tool_arguments::JSON AS MAP(VARCHAR, JSON))) END AS members
@@ -19,7 +20,7 @@ FROM live.fact
 LEFT JOIN argument USING (seq)
 LEFT JOIN live.span own ON own.submitter = fact.submitter AND own.trace_id = fact.trace_id AND own.span_id = fact.span_id
 LEFT JOIN live.span parent ON parent.submitter = fact.submitter AND parent.trace_id = fact.trace_id AND parent.span_id = fact.parent_span_id
-WHERE role IS NOT NULL AND fact.submitter IN (SELECT submitter FROM live.fact WHERE kind IS NOT NULL);
+WHERE role = 'policy' OR (role IS NOT NULL AND fact.submitter IN (SELECT submitter FROM live.fact WHERE kind IS NOT NULL));
 
 -- Records of type action and its stages, and a `decision` about one named call: by action_id; one without it, by call_id within the same
 -- trace or conversation.

@@ -11,6 +11,16 @@ NOW = 1_795_167_000_000_000_000
 TURN = "20261121_093000_ab12:task-1:0f0f0f0f"
 
 
+SECONDS = [
+    "pre_llm_call",
+    "post_api_request",
+    "pre_tool_call",
+    "pre_approval_request",
+    "post_approval_response",
+    "post_tool_call",
+]
+
+
 def fired(event, extra=None, **members):
     """A payload as `agent.shell_hooks._serialize_payload` of Hermes 0.19.0 writes it, with the time its forwarder adds."""
     return {
@@ -20,7 +30,7 @@ def fired(event, extra=None, **members):
         "session_id": "20261121_093000_ab12",
         "cwd": "/home/user/alice",
         "extra": {"task_id": "task-1", "turn_id": TURN, **(extra or {})},
-        "time": "2026-11-21T09:30:00Z",
+        "time": f"2026-11-21T09:30:{SECONDS.index(event) if event in SECONDS else 0:02}Z",
         **members,
     }
 

@@ -21,13 +21,29 @@ RUN = {
 TOOL = {**RUN, "toolName": "exec", "toolCallId": "call_1", "trace": TRACE}
 
 
+AFTER = {
+    "before_tool_call",
+    "after_tool_call",
+    "approval_resolved",
+    "agent_end",
+}  # what comes after the model's answer
+
+
 def hook(name, event, ctx, **members):
-    return {"hook": name, "time": 1_795_253_400_000, "event": event, "ctx": ctx, **members}
+    return {
+        "hook": name,
+        "time": 1_795_253_400_000 - (name not in AFTER),
+        "event": event,
+        "ctx": ctx,
+        **members,
+    }
 
 
 CALL = {"toolName": "exec", "params": {"command": "rm -rf /data"}, "runId": "0d3f", "toolCallId": "call_1"}
 MEANT = hook("before_tool_call", CALL, TOOL)
-RAN = hook("after_tool_call", {**CALL, "result": {"ok": True}, "durationMs": 41.5}, TOOL)
+RAN = hook(
+    "after_tool_call", {**CALL, "result": {"ok": True}, "durationMs": 41.5}, TOOL, time=1_795_253_400_042
+)
 RESOLVED = hook("approval_resolved", {**CALL, "decision": "allow-once", "title": "Delete?"}, TOOL)
 RECEIVED = hook(
     "message_received",
