@@ -9,9 +9,9 @@ from ledger.ingest.otlp.chat import Answer, answer_of, intents, model_facts, pro
 from ledger.ingest.otlp.messages import Message, read, user_text
 from ledger.ingest.otlp.sheet import Sheet
 
-_GIVEN: Final = ("gen_ai.input.messages", "pydantic_ai.all_messages", "input.value")
+_GIVEN: Final = ("gen_ai.input.messages", "pydantic_ai.all_messages", "all_messages_events", "input.value")
 _CHAINED: Final = ("input.value", "gen_ai.prompt", "traceloop.entity.input")
-_SAID: Final = ("gen_ai.output.messages", "pydantic_ai.all_messages", "output.value")
+_SAID: Final = ("gen_ai.output.messages", "pydantic_ai.all_messages", "all_messages_events", "output.value")
 
 
 def agent(sheet: Sheet) -> int:

@@ -49,18 +49,23 @@ def hop(sheet: Sheet) -> int:
 
 def _events(passed: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The messages of a hop, as objects that `passed` holds: what is taken out of them is not in the hop's own record again."""
-    response = passed.get("response")
-    inner = response if isinstance(response, dict) else {}
-    for holder, name in (
+    response = _object(passed.get("response") or passed.get("agent_response"))
+    result = _object(passed.get("result"))
+    places = (
         (passed, "messages"),
         (passed, "message"),
-        (inner, "inner_messages"),
-        (inner, "chat_message"),
-    ):
+        (response, "inner_messages"),
+        (response, "chat_message"),
+    )
+    for holder, name in (*places, (result, "messages")):
         found = holder.get(name)
         for event in found if isinstance(found, list) else [found]:
             if isinstance(event, dict):
                 yield event
+
+
+def _object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _event(sheet: Sheet, event: dict[str, Any], place: str) -> int:

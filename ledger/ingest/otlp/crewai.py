@@ -1,4 +1,4 @@
-"""CrewAI, as OpenInference shows it: the user's words are a task's description, and only there."""
+"""CrewAI: the user's words are a task's description, and only there."""
 
 from typing import Any, Final
 
@@ -10,7 +10,9 @@ _SCOPE: Final = "openinference.instrumentation.crewai"
 
 
 def task_of(sheet: Sheet) -> str | None:
-    """The task's description: of the run's result, or of a crew with a single task."""
+    """The task's description: of the task's own span (Traceloop), of the run's result or of a crew with a single task (OpenInference)."""
+    if "crewai.task.description" in sheet.bag.left:
+        return _text(sheet.bag.left, "crewai.task.description")
     if sheet.span.scope != _SCOPE:
         return None
     tasks = structure(sheet.bag.left.get("crew_tasks"))

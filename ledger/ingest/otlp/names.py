@@ -49,11 +49,12 @@ CONVERSATION: Final[Names] = (
     "langsmith.metadata.session_id",
     "traceloop.association.properties.session_id",
 )
-AGENT_ID: Final[Names] = ("gen_ai.agent.id",)
+AGENT_ID: Final[Names] = ("gen_ai.agent.id", "crewai.agent.id")
 AGENT_NAME: Final[Names] = (
     "gen_ai.agent.name",
     "agent.name",
     "agent_name",
+    "crewai.agent.role",
     "langsmith.metadata.lc_agent_name",
 )
 AGENT_VERSION: Final[Names] = ("gen_ai.agent.version",)

@@ -2,10 +2,12 @@
 Traceloop pass them on as text), OpenAI's of a model call.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ledger.ingest.otlp.embedded import structure
 from ledger.ingest.otlp.messages import Message, message, read
+
+_TOLD: Final = frozenset({"content", "tool_call_id", "status", "type"})
 
 
 class Generation(NamedTuple):
@@ -47,26 +49,31 @@ def generation(value: object) -> Generation | None:
 
 
 def tool_message(value: object) -> ToolMessage | None:
-    """A ToolMessage in any of its forms, also as the `output` of a run; None if it is none."""
-    found = structure(value)
-    if isinstance(found, dict) and isinstance(found.get("output"), dict):
-        found = found["output"]
-    if not isinstance(found, dict):
+    """A ToolMessage in any of its forms, also as the `output` of a run, or text beside the `kwargs` of a callback; None if it is none."""
+    outer = structure(value)
+    if not isinstance(outer, dict):
         return None
+    beside = {name: member for name, member in outer.items() if name != "output"} if "output" in outer else {}
+    message = structure(outer["output"]) if "output" in outer else outer
+    fields = _fields(message) if isinstance(message, dict) else {}
+    if fields.get("type") == "tool" and "tool_call_id" in fields:
+        rest = {name: member for name, member in fields.items() if name not in _TOLD and member}
+        return ToolMessage(
+            fields.get("content"), fields["tool_call_id"], fields.get("status"), {**beside, **rest}
+        )
+    call_id = _object(beside.get("kwargs")).get("tool_call_id")
+    return None if call_id is None else ToolMessage(outer["output"], call_id, None, beside)
+
+
+def _fields(message: dict[str, Any]) -> dict[str, Any]:
+    """A message's own fields, also of one that LangChain serialised with its constructor."""
     for inner in ("kwargs", "data"):
-        if isinstance(found.get(inner), dict):
-            found = {
-                **{name: member for name, member in found.items() if name not in {inner, "type"}},
-                **found[inner],
+        if isinstance(message.get(inner), dict):
+            return {
+                **{name: member for name, member in message.items() if name not in {inner, "type"}},
+                **message[inner],
             }
-    if found.get("type") != "tool" or "tool_call_id" not in found:
-        return None
-    rest = {
-        name: member
-        for name, member in found.items()
-        if name not in {"content", "tool_call_id", "status", "type"} and member
-    }
-    return ToolMessage(found.get("content"), found["tool_call_id"], found.get("status"), rest)
+    return message
 
 
 def _langchain(found: dict[str, Any], batches: list[Any]) -> Generation | None:

@@ -29,15 +29,16 @@ _WHOLE: Final = {
 
 def given(sheet: Sheet) -> list[Message]:
     """What the model was given."""
-    return [said for found in _found(sheet, GIVEN, "user") for said in found]
+    return [said for found in _found(sheet, "user") for said in found]
 
 
 def answered(sheet: Sheet) -> list[Message]:
     """What the model answered."""
-    return [said for found in _found(sheet, {CHOICE: "assistant"}, "assistant") for said in found]
+    return [said for found in _found(sheet, "assistant") for said in found]
 
 
-def _found(sheet: Sheet, single: dict[str, str], role: str) -> Iterator[list[Message]]:
+def _found(sheet: Sheet, role: str) -> Iterator[list[Message]]:
+    single = GIVEN if role == "user" else {CHOICE: role}
     for index, event in enumerate(sheet.span.events):
         whole = _WHOLE[role].get(event.name)
         if whole is not None:
@@ -48,6 +49,11 @@ def _found(sheet: Sheet, single: dict[str, str], role: str) -> Iterator[list[Mes
         elif event.name in single:
             sheet.events_taken.add(index)
             yield [message(_body(dict(event.attributes)), single[event.name])]
+    written = structure(sheet.bag.left.get("events"))
+    for body in written if isinstance(written, list) else ():
+        name = body.get("event.name") if isinstance(body, dict) else None
+        if isinstance(name, str) and name in single:
+            yield [message(body, single[name])]
 
 
 def _body(attributes: dict[str, Any]) -> dict[str, Any]:

@@ -71,16 +71,14 @@ def _arguments(sheet: Sheet) -> Any:
     for name in names.ARGUMENTS:
         if name in bag.left:
             sent = bag.pop(name)
-            given = arguments(sent)
-            if (
-                isinstance(given, dict)
-                and "input_str" in given
-                and sheet.span.scope.startswith(_TRACELOOP_LANGCHAIN)
-            ):
-                bag.left[name] = {key: value for key, value in given.items() if key != "input_str"}
-                given = arguments(given["input_str"])
             _drop_copies(sheet, names.ARGUMENTS, sent)
-            return given
+            given = arguments(sent)
+            if not isinstance(given, dict) or "input_str" not in given or not _by_traceloop(sheet):
+                return given
+            bag.left[name] = {
+                key: value for key, value in given.items() if key not in {"input_str", "inputs"}
+            }
+            return given["inputs"] if isinstance(given.get("inputs"), dict) else arguments(given["input_str"])
     return None
 
 
@@ -88,23 +86,34 @@ def _result(sheet: Sheet, draft: Draft) -> ToolMessage | None:
     """Put in what the tool returned, and the id of the call, which some libraries say only there."""
     bag = sheet.bag
     draft.set("tool.call_id", bag.text(names.CALL_ID))
-    for name in names.RESULT:
-        if name in bag.left and structure(bag.left[name]) != {}:
-            sent = bag.pop(name)
-            _drop_copies(sheet, names.RESULT, sent)
-            returned = tool_message(sent)
-            if returned is None:
-                found = structure(sent)
-                only = isinstance(found, dict) and set(found) == {"output"} and name == "gen_ai.completion"
-                draft.content("outcome.result", found["output"] if only else sent)
-                return None
-            draft.content("outcome.result", returned.content)
-            if not draft.has("tool.call_id"):
-                draft.put("tool.call_id", returned.call_id)
-            if returned.rest:
-                bag.left[name] = returned.rest
-            return returned
-    return None
+    name = next((name for name in names.RESULT if name in bag.left and structure(bag.left[name]) != {}), None)
+    if name is None:
+        return None
+    sent = bag.pop(name)
+    _drop_copies(sheet, names.RESULT, sent)
+    returned = tool_message(sent)
+    if returned is None:
+        found = structure(sent)
+        run = (
+            isinstance(found, dict)
+            and "output" in found
+            and (name == "gen_ai.completion" or _by_traceloop(sheet))
+        )
+        draft.content("outcome.result", found["output"] if run else sent)
+        rest = {key: value for key, value in found.items() if key != "output"} if run else {}
+    else:
+        draft.content("outcome.result", returned.content)
+        if not draft.has("tool.call_id"):
+            draft.put("tool.call_id", returned.call_id)
+        rest = returned.rest
+    if rest:
+        bag.left[name] = rest
+    return returned
+
+
+def _by_traceloop(sheet: Sheet) -> bool:
+    """Traceloop's LangChain callback puts arguments and results among its own."""
+    return sheet.span.scope.startswith(_TRACELOOP_LANGCHAIN)
 
 
 def _drop_copies(sheet: Sheet, aliases: names.Names, sent: object) -> None:

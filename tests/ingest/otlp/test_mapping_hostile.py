@@ -268,3 +268,39 @@ def test_a_secret_in_a_name_is_masked_and_the_name_kept_as_a_content():
     (record,) = taken(records_of([span], [], "a"))
     assert record["identity"] == {"agent_id": "bot", "agent_name": "bot [masked: an API key]"}
     assert record["source"]["original"]["attributes"] == {"gen_ai.agent.name": "bot sk-" + "a" * 30}
+
+
+WORDS_OF_THE_USER = "zebra-crossing"
+MESSAGES = json.dumps(
+    [
+        {"role": "user", "parts": [{"type": "text", "content": WORDS_OF_THE_USER}]},
+        {"role": "assistant", "parts": [{"type": "tool_call", "id": "1", "name": "x", "arguments": {"a": WORDS_OF_THE_USER}}]},
+        {"role": "tool", "parts": [{"type": "tool_call_response", "id": "1", "response": WORDS_OF_THE_USER}]},
+    ]
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("operation", [*OPERATIONS, "mcp", "hop"])
+def test_no_word_of_the_user_is_signed_in_clear(operation):
+    contents = [
+        "gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.prompt", "gen_ai.completion", "input.value", "output.value",
+        "pydantic_ai.all_messages", "gen_ai.tool.call.arguments", "gen_ai.tool.call.result", "code.function.parameter.path",
+        "mcp.resource.uri", "crewai.task.description", "http.url", "message", "gen_ai.system_instructions", "user.id",
+    ]  # fmt: skip
+    said = {name: value for name in contents for value in (MESSAGES, WORDS_OF_THE_USER)}
+    said |= {"gen_ai.input.messages": MESSAGES, "message": json.dumps({"messages": json.loads(MESSAGES)})}
+    said |= {"mcp.method.name": "tools/call"} if operation == "mcp" else {"gen_ai.operation.name": operation}
+    event = Event("exception", 1, {"exception.type": "E", "exception.message": WORDS_OF_THE_USER})
+    span = Span(
+        T, S, None, WORDS_OF_THE_USER, "server", 1, 2, said, "error", WORDS_OF_THE_USER, (event,),
+        scope="autogen x" if operation == "hop" else "",
+    )  # fmt: skip
+    log = LogRecord(T, S, 1, "", "INFO", WORDS_OF_THE_USER, said)
+    reading = records_of([span], [log], "a")
+    persons = Persons([])
+    for record in reading.records:
+        prepared = prepare(
+            record, submitter="a", persons=persons, origin="o/t", agent_key=lambda _: None, reserved_ids=True
+        )
+        assert WORDS_OF_THE_USER.encode() not in prepared.record
+    assert WORDS_OF_THE_USER.encode() in b"".join(reading.records)
