@@ -154,6 +154,8 @@ def test_a_kubernetes_request_is_one_action_and_a_changed_event_is_kept_beside_i
     assert http.post("/v1/ingest/kubernetes", json=changed).json()["existing"] == 1
     found = rows(http, "SELECT id FROM records WHERE action_id = $id ORDER BY seq", id=audit_id)
     assert found[2]["id"] == found[1]["id"] + "~2"
+    [row] = rows(http, "SELECT conflicts FROM actions WHERE action_id = $id", id=audit_id)
+    assert row["conflicts"] == ["id"]  # one id, two contents
 
 
 def test_agts_decision_is_the_same_record_by_either_path(http):
