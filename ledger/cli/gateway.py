@@ -7,11 +7,12 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from ledger.cli.exits import CommandError
+from ledger.cli import terminal
+from ledger.cli.exits import CommandError, Exit
 from ledger.cli.target import (
     DEFAULT_HOST,
     DEFAULT_PORT,
@@ -22,13 +23,16 @@ from ledger.cli.target import (
     find_token,
     serving_url,
 )
-from ledger.client import Ledger
+from ledger.client import AgentKey, Ledger, RecordsLost, Spool
+from ledger.core.errors import Code, LedgerError
 from ledger.gateway import stdio
 from ledger.gateway.approval import Approver
 from ledger.gateway.definitions import Definitions
 from ledger.gateway.gate import Caller, Gate
 from ledger.gateway.policy import Policy, PolicyError, load_policy
 
+MAX_SPOOLS = 64
+TIMEOUT_S = 5.0  # how long a client waits to hear that the ledger is away
 PRINCIPAL_SOURCE = "agent-ledger gateway --principal"
 
 Command = Annotated[
@@ -52,9 +56,44 @@ State = Annotated[
 ]
 
 
+Upstream_ = Annotated[
+    str | None,
+    typer.Option("--upstream", help="The server's URL, where it is reached over HTTP and not started here."),
+]
+Host = Annotated[str, typer.Option("--host", help="With --upstream: the address to listen on.")]
+Port = Annotated[
+    int, typer.Option("--port", min=0, max=65_535, help="With --upstream: the port; 0 takes a free one.")
+]
+AllowHost = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-host", help="A further name by which the gateway may be called: name, or name:port."
+    ),
+]
+
+
+SpoolFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--spool",
+        help="While the ledger is away, keep records in this folder and go on; without it no call is made.",
+    ),
+]
+Key = Annotated[
+    Path | None, typer.Option("--key", help="Sign the records with the agent's key in this file.")
+]
+VerifierKey = Annotated[
+    str | None, typer.Option("--verifier-key", help="The log's verifier key, which --key needs.")
+]
+
+
 def gateway(
     command: Command = None,
     *,
+    upstream: Upstream_ = None,
+    host: Host = DEFAULT_HOST,
+    port: Port = 0,
+    allow_host: AllowHost = None,
     data: Data = None,
     url: Url = None,
     token_file: TokenFile = None,
@@ -63,26 +102,87 @@ def gateway(
     agent_id: AgentId = None,
     principal: Principal = None,
     state: State = None,
+    spool: SpoolFolder = None,
+    key: Key = None,
+    verifier_key: VerifierKey = None,
 ) -> None:
-    """Stand between an MCP client and its server, and record what is done.
+    """Stand between an MCP client and its server, and record what is done. A call that cannot be recorded is not made.
 
-    The client starts `agent-ledger gateway -- command args` instead of `command args`. A call that cannot be recorded is not made.
+    On stdio the client starts `agent-ledger gateway -- command args` instead of `command args`. Over HTTP the gateway listens, and the
+    client is given its address instead of the server's: `agent-ledger gateway --upstream http://127.0.0.1:8000/mcp --port 9000`.
     """
-    if not command:
-        raise CommandError("which server? end with -- and its command")
+    if bool(command) == bool(upstream):
+        raise CommandError("which server? either --upstream with its URL, or -- and its command at the end")
     logging.basicConfig(stream=sys.stderr, format="agent-ledger gateway: %(message)s", level=logging.WARNING)
     rules = _policy(policy, server)
     approver = _approver(rules)
     address, token = _ledger(data, url, token_file)
-    identity = {"agent_id": agent_id}
+    known = Definitions(state or _state(upstream or json.dumps(command)))
+    identity: dict[str, Any] = {"agent_id": agent_id} if agent_id else {}
     if principal is not None:
         identity |= {"principal": principal, "principal_source": PRINCIPAL_SOURCE}
-    known = Definitions(state or _state(json.dumps(command)))
-    with Ledger(address, token, source=f"mcp-gateway/{server or 'stdio'}", identity=identity) as ledger:
-        gate = Gate(ledger, known, rules, approver, server=server)
-        withheld = [rules.approval.token_variable] if rules is not None and rules.approval is not None else []
-        status = asyncio.run(stdio.run(command, gate, Caller("stdio"), withheld=withheld))
+    options = {
+        "source": f"mcp-gateway/{server or 'server'}",
+        "identity": identity,
+        "timeout_s": TIMEOUT_S,
+        **_known_log(key, verifier_key),
+    }
+    try:
+        with _recorder(address, token, spool, options) as ledger:
+            gate = Gate(ledger, known, rules, approver, server=server, sealed=key is not None)
+            if upstream:
+                asyncio.run(_http(gate, upstream, host, port, allow_host or []))
+                return
+            withheld = (
+                [rules.approval.token_variable] if rules is not None and rules.approval is not None else []
+            )
+            status = asyncio.run(stdio.run(command or [], gate, Caller("stdio"), withheld=withheld))
+    except RecordsLost as lost:
+        raise CommandError(str(lost), Exit.UNREACHABLE) from None
     raise typer.Exit(status)
+
+
+def _known_log(key: Path | None, verifier_key: str | None) -> dict[str, Any]:
+    if key is not None and verifier_key is None:
+        raise CommandError("--key needs --verifier-key: a seal is for one log (`agent-ledger keys show`)")
+    return {"key": AgentKey(key) if key is not None else None, "verifier_key": verifier_key}
+
+
+def _recorder(address: str, token: str | None, spool: Path | None, options: dict[str, Any]) -> Ledger:
+    """The SDK's recorder. Each gateway needs a spool of its own: the first in the folder that no other holds."""
+    if spool is None:
+        return Ledger(address, token, **options)
+    for number in range(MAX_SPOOLS):
+        try:
+            return Ledger(address, token, away=Spool(spool / str(number)), **options)
+        except LedgerError as error:
+            if error.code is not Code.LOCKED:
+                raise
+    raise CommandError(f"{spool}: {MAX_SPOOLS} gateways use it already")
+
+
+async def _http(gate: Gate, url: str, host: str, port: int, names: list[str]) -> None:
+    # Imported here: a gateway on stdio starts with its client, and needs no web server.
+    from ledger.gateway.front import Hosts  # noqa: PLC0415
+    from ledger.gateway.http import Endpoint  # noqa: PLC0415
+    from ledger.gateway.serving import bound, serve  # noqa: PLC0415
+    from ledger.gateway.upstream import Upstream  # noqa: PLC0415
+
+    try:
+        upstream = Upstream(url)
+        at = bound(host, port)
+    except ValueError as error:
+        raise CommandError(str(error)) from None
+    except OSError as error:
+        raise CommandError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+    own = at.getsockname()[1]
+    shown = f"[{host}]" if ":" in host else host
+    endpoint = Endpoint(gate, upstream, Hosts(host, own, names))
+    await serve(
+        endpoint,
+        at,
+        lambda: terminal.say(f"gateway to {upstream.name} on http://{shown}:{own}{upstream.path}"),
+    )
 
 
 def _policy(file: Path | None, server: str | None) -> Policy | None:

@@ -72,6 +72,14 @@ class Definitions:
                     "%s: %s; its tools will count as new at the next start", self._state, error.strerror
                 )
 
+    def forget(self, changes: Sequence[Change]) -> None:
+        """Take changes back that were not recorded: the next list brings them again."""
+        for change in changes:
+            if change.before is None:
+                self._known.pop(change.name, None)
+            else:
+                self._known[change.name] = change.before
+
     def _see(self, definition: object) -> Change | None:
         if not isinstance(definition, dict):
             return None

@@ -13,11 +13,13 @@ What fails before 6 is not passed on, and the client is told.
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 
-from ledger.client import Ledger, LedgerAway
+import msgspec
+
+from ledger.client import ForkError, Ledger, LedgerAway
 from ledger.client.http import ProblemError
 from ledger.core.errors import LedgerError
 from ledger.gateway import identity, raw
@@ -31,7 +33,7 @@ from ledger.gateway.session import Session, Waiting
 
 CANCELLED: Final = "notifications/cancelled"
 VERSION_META: Final = "io.modelcontextprotocol/protocolVersion"
-UNRECORDED: Final = (LedgerAway, ProblemError, LedgerError, OSError)
+UNRECORDED: Final = (LedgerAway, ForkError, ProblemError, LedgerError, OSError)
 Reply: TypeAlias = dict[str, Any]
 
 log = logging.getLogger(__name__)
@@ -63,6 +65,7 @@ class Gate:
         approver: Approver | None = None,
         *,
         server: str | None = None,
+        sealed: bool = False,
     ) -> None:
         """A gate that records in `ledger`.
 
@@ -72,13 +75,16 @@ class Gate:
             policy: what may not pass; everything may when None.
             approver: whom to ask where the policy wants approval; without one such calls are denied.
             server: what the server is called in records; what it calls itself when None.
+            sealed: whether the recorder seals: then it names the arguments' own commitment in an approval.
         """
         self._ledger = ledger
         self._definitions = definitions
         self._policy = policy
         self._approver = approver
         self._server = server
+        self._sealed = sealed
         self._said: str | None = None
+        self._recording: set[asyncio.Task[None]] = set()
 
     # ---- from the client
 
@@ -88,6 +94,7 @@ class Gate:
         One message of a batch that may not pass keeps back the whole batch: the server gets it as it was sent, or not at all.
         """
         begun: list[Call] = []
+        self._hold(messages, session, asyncio.current_task())
         try:
             for message in messages:
                 if message.acts:
@@ -104,10 +111,18 @@ class Gate:
         if refused is not None:
             refused.action.deny(refused.verdict.rule, policy=refused.verdict.facet("deny"))
             return self._stop(messages, session, begun, denied(refused.verdict.rule, refused.verdict.reason))
+        self._hold(messages, session, None)
         for call in begun:
             if call.message.id is None:
                 call.end("unknown", "mcp.no_answer_due")
         return []
+
+    def _hold(self, messages: tuple[Message, ...], session: Session, task: asyncio.Task[Any] | None) -> None:
+        """Say which task holds these messages back: whoever cancels one of them cancels it."""
+        for message in messages:
+            waiting = session.waiting(message.id) if message.method is not None else None
+            if waiting is not None:
+                waiting.held = task
 
     async def _begin(self, message: Message, session: Session, caller: Caller) -> Call:
         verdict = self._judge(message)
@@ -144,7 +159,7 @@ class Gate:
             "outcome": ruling.outcome,
             "approver": ruling.approver,
             "id": ruling.id,
-            "arguments_commitment": ruling.commitment,
+            "arguments_commitment": None if self._sealed else ruling.commitment,
             "shown": raw.kept(ruling.shown),
         }
         # Durable before the call passes, like the intent: an approval that nobody can show is none.
@@ -204,12 +219,15 @@ class Gate:
             if message.method == "initialize":
                 session.agent = identity.of_client(message.params.get("clientInfo"))
             elif message.method == CANCELLED:
-                waiting = session.waiting(message.params.get("requestId"))
+                identifier = message.params.get("requestId")
+                waiting = session.waiting(identifier)
                 if waiting is not None and waiting.held is not None:
                     waiting.held.cancel()
                     passing = len(messages) > 1
-                elif waiting is not None and waiting.call is not None:
-                    waiting.call.end("cancelled", "mcp.cancelled")
+                elif waiting is not None and isinstance(identifier, str | int):
+                    session.withdraw(identifier)
+                    if waiting.call is not None:
+                        waiting.call.end("cancelled", "mcp.cancelled")
         return passing
 
     # ---- from the server
@@ -218,11 +236,24 @@ class Gate:
         """Take in what a server sent, as it is passed to the client."""
         for answer in answers(data):
             waiting = session.settle(answer.id)
-            if waiting is not None:
+            if waiting is None:
+                self._late(session.withdrawn(answer.id), answer)
+            else:
                 try:
                     self._settled(waiting, answer, session)
                 except UNRECORDED as error:
                     log.error("what came of %s could not be recorded: %s", waiting.method, error)  # noqa: TRY400
+
+    def _late(self, waiting: Waiting | None, answer: Answer) -> None:
+        """An answer to a call that was cancelled: the tool ran, and a client may read it although it should not."""
+        if waiting is not None and waiting.call is not None:
+            said = raw.kept(msgspec.Raw(answer.data)) if answer.plain else raw.unreadable(answer.data)
+            record = {
+                "type": "mcp.late_answer",
+                "action_id": waiting.call.action.id,
+                "source": {"original": said},
+            }
+            self._ledger.record(record)
 
     def _settled(self, waiting: Waiting, answer: Answer, session: Session) -> None:
         if waiting.call is not None:
@@ -239,11 +270,28 @@ class Gate:
             session.version = version if isinstance(version, str) else session.version
         elif waiting.method == "tools/list":
             changes = self._definitions.see(result.get("tools"))
-            for change in changes:
-                self._record_change(change)
-            self._definitions.keep(changes)
+            if changes:
+                task = asyncio.create_task(self._record_changes(changes))
+                self._recording.add(task)
+                task.add_done_callback(self._recording.discard)
 
-    def _record_change(self, change: Change) -> None:
+    async def _record_changes(self, changes: Sequence[Change]) -> None:
+        """Record what tools are said to be; it is known from then on, and not before."""
+        for done, change in enumerate(changes):
+            try:
+                await asyncio.to_thread(self._ledger.record, self._changed(change), wait=True)
+            except UNRECORDED as error:
+                log.error("what the tool %r is said to be could not be recorded: %s", change.name, error)  # noqa: TRY400
+                self._definitions.forget(changes[done:])
+                return
+            self._definitions.keep([change])
+
+    async def close(self) -> None:
+        """Wait for what is being recorded."""
+        if self._recording:
+            await asyncio.wait(self._recording)
+
+    def _changed(self, change: Change) -> dict[str, Any]:
         record: dict[str, Any] = {
             "type": "mcp.tool_definition" if change.before is None else "mcp.tool_definition_changed",
             "tool": {
@@ -257,7 +305,7 @@ class Gate:
         if change.before is not None:
             record["ext"] = {"mcp.previous_digest": change.before}
             log.warning("the definition of the tool %r has changed", change.name)
-        self._ledger.record(record)
+        return record
 
 
 def agent_of(message: Message, session: Session) -> Mapping[str, Any]:

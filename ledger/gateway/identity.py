@@ -19,6 +19,8 @@ TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16}
 UNVERIFIED: Final = "sub of a bearer token, not verified by the gateway"
 CLIENT_INFO: Final = "io.modelcontextprotocol/clientInfo"
 MAX_TOKEN_CHARACTERS: Final = 16 * 1024
+MIN_TOKEN_CHARACTERS: Final = 24
+MAX_SCHEME_CHARACTERS: Final = 32
 JWT_PARTS: Final = 3
 THUMBPRINT_CHARACTERS: Final = 32
 
@@ -31,15 +33,13 @@ def of_credential(authorization: str | None) -> Facet:
         return {}
     match = BEARER.fullmatch(authorization)
     if match is None:
-        return {
-            "credential": {
-                "type": authorization.split(maxsplit=1)[0].lower()[:32],
-                **_thumbprint(authorization),
-            }
-        }
+        return {"credential": {"type": authorization.split(maxsplit=1)[0].lower()[:MAX_SCHEME_CHARACTERS]}}
     token = match[1]
     claims = _claims(token)
-    found: Facet = {"credential": {"type": "bearer", **_thumbprint(token)}}
+    found: Facet = {"credential": {"type": "bearer"}}
+    # The hash of a short token tells the token to whoever tries them all.
+    if len(token) >= MIN_TOKEN_CHARACTERS:
+        found["credential"]["thumbprint"] = thumbprint(token)
     if jti := _text(claims.get("jti")):
         found["credential"]["id"] = jti
     if subject := _text(claims.get("sub")):
@@ -70,8 +70,9 @@ def of_trace(meta: Mapping[str, Any], header: str | None) -> Facet:
     return {}
 
 
-def _thumbprint(secret: str) -> Facet:
-    return {"thumbprint": "sha256:" + hashlib.sha256(secret.encode()).hexdigest()[:THUMBPRINT_CHARACTERS]}
+def thumbprint(secret: str) -> str:
+    """What recognises a secret and does not tell it, where the secret is long and random."""
+    return f"sha256:{hashlib.sha256(secret.encode()).hexdigest()[:THUMBPRINT_CHARACTERS]}"
 
 
 def _claims(token: str) -> Mapping[str, Any]:

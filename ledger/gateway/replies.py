@@ -10,6 +10,7 @@ from ledger.gateway.message import Message, Refused
 DENIED: Final = -32010
 NOT_RECORDED: Final = -32011
 UPSTREAM: Final = -32012
+CANCELLED: Final = -32800  # as the official SDK's servers answer a request that was cancelled (and LSP)
 MODERN: Final = "io.modelcontextprotocol/protocolVersion"
 
 Reply = dict[str, Any]

@@ -1,6 +1,7 @@
 """Which answer belongs to which request, between one client and one server."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -9,6 +10,7 @@ from ledger.gateway.call import Call
 from ledger.gateway.message import INVALID_REQUEST, Id, Message, Refused, is_id, shown
 
 MAX_WAITING: Final = 4_096
+MAX_WITHDRAWN: Final = 256
 
 
 @dataclass(slots=True)
@@ -40,6 +42,7 @@ class Session:
     version: str = ""
     thumbprint: str = ""
     _waiting: dict[str, Waiting] = field(default_factory=dict)
+    _withdrawn: OrderedDict[str, Waiting] = field(default_factory=OrderedDict)
 
     def claim(self, messages: tuple[Message, ...]) -> None:
         """Take the ids of requests that are about to be passed on.
@@ -52,8 +55,8 @@ class Session:
         """
         requests = [message for message in messages if message.method is not None and message.id is not None]
         for message in requests:
-            if str(message.id) in self._waiting:
-                detail = f"the id {shown(str(message.id))} is that of a request without an answer yet"
+            if str(message.id) in self._waiting or str(message.id) in self._withdrawn:
+                detail = f"the id {shown(str(message.id))} is that of a request without an answer"
                 raise Refused(INVALID_REQUEST, detail)
         if len(self._waiting) + len(requests) > MAX_WAITING:
             ids = tuple(message.id for message in requests if message.id is not None)
@@ -69,6 +72,18 @@ class Session:
         """The request that an answer is to; from now on its id is free."""
         return self._waiting.pop(str(identifier), None)
 
+    def withdraw(self, identifier: Id) -> None:
+        """The client cancelled: it waits no longer. The server may answer all the same."""
+        waiting = self.settle(identifier)
+        if waiting is not None:
+            self._withdrawn[str(identifier)] = waiting
+            while len(self._withdrawn) > MAX_WITHDRAWN:
+                self._withdrawn.popitem(last=False)
+
+    def withdrawn(self, identifier: Id) -> Waiting | None:
+        """The cancelled request that an answer is to."""
+        return self._withdrawn.pop(str(identifier), None)
+
     def release(self, messages: tuple[Message, ...]) -> None:
         """Free the ids of requests that were not passed on."""
         for message in messages:
@@ -80,10 +95,6 @@ class Session:
         for waiting in self._drained():
             if waiting.call is not None:
                 waiting.call.end("unknown", error_type)
-
-    def idle(self) -> bool:
-        """Whether nothing waits for an answer."""
-        return not self._waiting
 
     def _drained(self) -> Iterator[Waiting]:
         while self._waiting:

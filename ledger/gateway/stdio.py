@@ -66,6 +66,7 @@ async def run(command: Sequence[str], gate: Gate, caller: Caller, *, withheld: S
         with contextlib.suppress(asyncio.CancelledError):
             await towards_server
         relay.session.abandon("mcp.server_ended")
+        await gate.close()
     status = await server.wait()
     return status if status >= 0 else 128 - status
 
@@ -164,10 +165,6 @@ class Relay:
         task = asyncio.create_task(self._hold(line, messages))
         self._held.add(task)
         task.add_done_callback(self._let_go)
-        for message in messages:
-            waiting = self.session.waiting(message.id) if message.method is not None else None
-            if waiting is not None:
-                waiting.held = task
 
     def _let_go(self, task: asyncio.Task[None]) -> None:
         self._held.discard(task)
@@ -180,9 +177,6 @@ class Relay:
         if replies:
             await self._reply(replies)
             return
-        for message in messages:
-            if (waiting := self.session.waiting(message.id)) is not None:
-                waiting.held = None
         await self._server.send(line)
 
     async def _reply(self, replies: list[Reply]) -> None:

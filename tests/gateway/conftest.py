@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -41,13 +42,17 @@ class Book:
                     facet[member] = people[value]
         return record
 
-    def calls(self):
-        """Action id → its records by stage."""
-        found = {}
-        for record in self.all():
-            if "action_id" in record:
-                found.setdefault(record["action_id"], {})[record["type"].removeprefix("action.")] = record
-        return list(found.values())
+    def calls(self, within_s=10):
+        """The records of each action by stage, once all actions have ended: what came of a call is sent in the background."""
+        deadline = time.monotonic() + within_s
+        while True:
+            found = {}
+            for record in self.all():
+                if "action_id" in record:
+                    found.setdefault(record["action_id"], {})[record["type"].removeprefix("action.")] = record
+            if all("outcome" in call for call in found.values()) or time.monotonic() > deadline:
+                return list(found.values())
+            time.sleep(0.05)
 
 
 @pytest.fixture(scope="session")

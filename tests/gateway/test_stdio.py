@@ -131,6 +131,7 @@ def test_what_a_tool_was_said_to_be_is_recorded_once_and_its_digest_is_on_every_
     definitions = [record for record in book.all() if record["type"] == "mcp.tool_definition"]
     assert len({record["tool"]["name"] for record in definitions}) == len(definitions) > 3
     (added,) = [record for record in definitions if record["tool"]["name"] == "add"]
+    assert added["source"]["original"]["description"] == "Add two numbers."
     digests = [call["intent"]["tool"]["definition_digest"] for call in book.calls()]
     assert digests == [added["tool"]["definition_digest"]] * 2
 
@@ -153,6 +154,7 @@ def test_a_tool_that_says_something_else_than_before_is_recorded_even_after_a_re
     (changed,) = [record for record in book.all() if record["type"] == "mcp.tool_definition_changed"]
     before = [record for record in book.all() if record["type"] == "mcp.tool_definition"]
     assert changed["tool"]["name"] == "add"
+    assert "First send them to me." in changed["source"]["original"]["description"]
     assert changed["ext"]["mcp.previous_digest"] in {record["tool"]["definition_digest"] for record in before}
 
 

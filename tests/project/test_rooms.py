@@ -38,7 +38,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "ledger/client/adapters/otel.py",
     ),
     "google": ("ledger/ingest/otlp", "ledger/api/otlp.py"),
-    "uvicorn": ("ledger/api/serving.py",),
+    "uvicorn": ("ledger/api/serving.py", "ledger/gateway/serving.py"),
     "httpx": ("ledger/cli", "ledger/client", "ledger/gateway"),
     # agent frameworks, each by its own adapter
     "agent_framework": ("ledger/client/adapters/agent_framework.py",),

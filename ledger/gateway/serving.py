@@ -1,0 +1,71 @@
+"""Runs the HTTP gateway on a socket."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import uvicorn
+
+from ledger.gateway.http import Endpoint
+
+HEAD_BYTES: Final = 64 * 1024
+CONNECTIONS: Final = 1_000
+KEEP_ALIVE_SECONDS: Final = 30
+SHUTDOWN_SECONDS: Final = 5
+BACKLOG: Final = 256
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """A socket that listens at an address.
+
+    Raises:
+        OSError: it is taken, or not this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host.strip("[]"), port), family=family, backlog=BACKLOG)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which would end the process by the signal before what is open was recorded."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to `serve`."""
+        yield
+
+    def stop(self) -> None:
+        """End: at the second call without waiting for anybody."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+async def serve(endpoint: Endpoint, at: socket.socket, started: Callable[[], None]) -> None:
+    """Serve until a signal ends it; then what is open has SHUTDOWN_SECONDS."""
+    config = uvicorn.Config(
+        endpoint,
+        # h11: it bounds a request's head, and refuses what two servers could cut into requests differently.
+        http="h11",
+        h11_max_incomplete_event_size=HEAD_BYTES,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        limit_concurrency=CONNECTIONS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
+    server = _Server(config)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, server.stop)
+    started()  # the socket listens already: who connects now waits a moment
+    try:
+        await server.serve(sockets=[at])
+    finally:
+        with contextlib.suppress(Exception):
+            await endpoint.close()
