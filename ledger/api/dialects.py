@@ -214,7 +214,7 @@ class Intake:
                     )
                 )
             except LedgerError as error:
-                read.append(error)
+                read.append(error.without_frames())
         return read
 
 

@@ -134,7 +134,7 @@ def _prepare_all(records: list[bytes], serving: Service, submitter: str) -> list
         try:
             read.append(_prepared(record, serving, submitter))
         except LedgerError as error:
-            read.append(error)
+            read.append(error.without_frames())
     return read
 
 

@@ -5,6 +5,7 @@ status of each code stands in one table, `ledger.api.problems`.
 """
 
 from enum import StrEnum
+from typing import Self
 
 
 class Code(StrEnum):
@@ -111,6 +112,11 @@ class LedgerError(Exception):
         self.detail = detail
         self.path = path
         self.members = members
+
+    def without_frames(self) -> Self:
+        """Itself, without the frames it came through: they hold what was being read, and thousands of refusals may be kept at a time."""
+        self.__traceback__ = self.__context__ = self.__cause__ = None
+        return self
 
 
 class FormatError(LedgerError):

@@ -254,3 +254,13 @@ def test_a_slow_server_keeps_serving_others_while_bodies_trickle(server, http): 
     assert http.post("/v1/records", json=fresh()).status_code == 201
     for connection in slow:
         connection.close()
+
+
+def test_refusals_of_a_batch_keep_nothing_of_what_was_refused(server, http):  # threat 28
+    """Thousands are kept at a time; with the frames they came through, each would keep what its record was read into."""
+    wide = json.dumps({"type": "note", "time": "never", "ext": {"com.example.x": [[]] * 700}})
+    http.post("/v1/records", content="\n".join([wide] * 10), headers=NDJSON)
+    before = memory_bytes(server)
+    answer = http.post("/v1/records", content="\n".join([wide] * 9_000), headers=NDJSON)
+    assert answer.json()["refused"] == 9_000
+    assert memory_bytes(server) - before < 200 * 1024 * 1024
