@@ -1,10 +1,16 @@
-"""python -m benchmarks [ingest|single|verify|where] [--quick]"""
+"""python -m benchmarks [ingest|dialects|single|verify|where] [--quick]"""
 
 import sys
 
-from benchmarks import ingest, single, verify, where
+from benchmarks import dialects, ingest, single, verify, where
 
-PARTS = {"ingest": ingest.run, "single": single.run, "verify": verify.run, "where": where.run}
+PARTS = {
+    "ingest": ingest.run,
+    "dialects": dialects.run,
+    "single": single.run,
+    "verify": verify.run,
+    "where": where.run,
+}
 
 if __name__ == "__main__":
     chosen = [name for name in sys.argv[1:] if name in PARTS] or list(PARTS)

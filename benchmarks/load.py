@@ -4,6 +4,7 @@ Written on asyncio's protocols rather than a client library: it shares the machi
 """
 
 import asyncio
+import base64
 import json
 import statistics
 import sys
@@ -17,7 +18,7 @@ import uvloop
 
 @dataclass
 class Plan:
-    """What to send: `bodies` in turn, or one body for ever when there is a single one."""
+    """What to send: the bodies (base64, in a JSON list) in turn, or one body for ever when there is a single one."""
 
     url: str
     path: str
@@ -75,7 +76,7 @@ class _Connection(asyncio.Protocol):
 
 class _Load:
     def __init__(self, plan: Plan) -> None:
-        self.bodies = json.loads(Path(plan.bodies_file).read_text())
+        self.bodies = list(map(base64.b64decode, json.loads(Path(plan.bodies_file).read_text())))
         self.given = 0
         self.open = plan.connections
         self.head = (
@@ -92,7 +93,7 @@ class _Load:
             return None
         body = self.bodies[self.given % len(self.bodies)]
         self.given += 1
-        return body.encode()
+        return body
 
     def answered(self, seconds, *, good):
         self.refused += not good

@@ -39,7 +39,7 @@ def record(number: int, run: str) -> dict:
             "protocol": "mcp",
             "server": "bank",
             "arguments": {"recipient": "GB29NWBK60161331926819", "amount": 98.7, "subject": "invoice"},
-            "facts": {"amount_minor": 9870, "currency": "EUR"},
+            "facts": {"amount_minor": 9870 + number % 1000, "currency": "EUR"},
         },
         "identity": {
             "agent_id": "payer",

@@ -1,10 +1,12 @@
 """Runs the load generator, and says what came of it."""
 
+import base64
 import json
 import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,10 +14,18 @@ from benchmarks.load import Measured, Plan
 
 
 def measure(
-    url: str, token: str, path: str, bodies: list[str], *, connections: int, seconds: float, media_type: str
+    url: str,
+    token: str,
+    path: str,
+    bodies: Sequence[str | bytes],
+    *,
+    connections: int,
+    seconds: float,
+    media_type: str,
 ) -> Measured:
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-        json.dump(bodies, file)
+        encoded = (body.encode() if isinstance(body, str) else body for body in bodies)
+        json.dump([base64.b64encode(body).decode() for body in encoded], file)
         file.flush()
         plan = Plan(url, path, token, media_type, file.name, connections, seconds)
         command = [sys.executable, "-m", "benchmarks.load", json.dumps(asdict(plan))]

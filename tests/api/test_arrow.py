@@ -2,11 +2,16 @@
 
 import gzip
 import json
+import random
+from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
+from ledger.records.limits import BODY_BYTES
 from tests.api.samples import fresh
 from tests.ingest.arrows import stream, table
+from tests.ingest.mutate import broken
 
 ARROW = {"Content-Type": "application/vnd.apache.arrow.stream"}
 
@@ -89,3 +94,32 @@ def test_a_column_that_is_no_member_is_named_with_the_one_that_was_meant(http):
     assert answer.status_code == 422
     assert answer.json()["path"] == "tool_args"
     assert "did you mean tool_arguments?" in answer.json()["detail"]
+
+
+def test_hostile_streams_are_refused_and_the_server_serves_on_in_flat_memory(server, http):  # threat 31
+    def memory_bytes():
+        return int(Path(f"/proc/{server.process.pid}/statm").read_text().split()[1]) * 4096
+
+    def column(values):
+        """Ten thousand records that are read to their end, and refused."""
+        required = {"type": ["note"] * 10_000, "time": ["2026-11-21T09:30:00Z"] * 10_000}
+        return stream(pa.table({**required, "source_seq": [-1] * 10_000, **values}))
+
+    long = '"' + "x" * (1024 * 1024 - 2) + '"'
+    bombs = [
+        column({"tool_arguments": pa.DictionaryArray.from_arrays(pa.array([0] * 10_000, pa.int8()), [long])}),
+        column({"policy_input": pa.array(["[" * 300] * 10_000)}),
+        column({"decision_reason": pa.array(["[" + "[]," * 500 + "[]]"] * 10_000)}),
+        column({"tool_name": pa.array(["\x01" * 2_000] * 10_000)}),
+        stream(pa.table({"type": pa.nulls(10_000)})),
+    ]
+    post(http, [fresh()])
+    before, size = memory_bytes(), http.get("/v1/log").json()["size"]
+    random_ = random.Random(11)
+    valid = stream(table([fresh() for _ in range(3)]), compression="lz4")
+    for body in [*bombs, *bombs, *(broken(valid, random_) for _ in range(300))]:
+        answer = http.post("/v1/records", content=body, headers=ARROW)
+        assert answer.status_code < 500, answer.text[:1000]
+    assert memory_bytes() - before < 8 * BODY_BYTES
+    assert http.get("/healthz").status_code == 200
+    assert http.get("/v1/log").json()["size"] >= size

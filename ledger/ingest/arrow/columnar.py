@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
+from operator import add
 from typing import Final, TypeVar
 
 import pyarrow as pa
@@ -132,20 +133,30 @@ class _Batch:
         records = _bytes(record)
         contents = self._by_row([self._contents[path] for path in CONTENTS if path in self._contents])
         named = self._by_row([self._named[path] for path in PERSONS if path in self._named])
-        sizes = [
-            len(text) + sum([len(content.value) for content in kept])
-            for text, kept in zip(records, contents, strict=True)
-        ]
-        self.doubts.rows.update(row for row, text in enumerate(records) if len(text) > MAX_ENTRY_BYTES)
-        self.doubts.rows.update(row for row, size in enumerate(sizes) if size > _ALONE_BYTES)
+        sizes = list(map(len, records))
+        if max(sizes) > MAX_ENTRY_BYTES:
+            self.doubts.rows.update(row for row, size in enumerate(sizes) if size > MAX_ENTRY_BYTES)
+        for kept in self._contents.values():
+            lengths = (0 if content is None else len(content.value) for content in kept)
+            sizes = list(map(add, sizes, lengths))
+        if max(sizes) > _ALONE_BYTES:
+            self.doubts.rows.update(row for row, size in enumerate(sizes) if size > _ALONE_BYTES)
         self.doubts.rows.update(_secretive(record, records))
         ids, types = self._columns[_ID].to_pylist(), self._columns[_TYPE].to_pylist()
-        return [
-            Prepared(record_id, type_, text, submitter, kept, persons, (), None, made, size)
-            for record_id, type_, text, kept, persons, made, size in zip(
-                ids, types, records, contents, named, generated, sizes, strict=True
-            )
-        ]
+        never = [None] * self._rows
+        columns = (
+            ids,
+            types,
+            records,
+            [submitter] * self._rows,
+            contents,
+            named,
+            [()] * self._rows,
+            never,
+            generated,
+            sizes,
+        )
+        return list(map(Prepared._make, zip(*columns, strict=True)))
 
     def _by_row(self, columns: Sequence[Sequence[_T | None]]) -> list[tuple[_T, ...]]:
         if not columns:

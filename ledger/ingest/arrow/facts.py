@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from ledger.core.entry import OWN_PREFIX
 from ledger.core.errors import LedgerError
 from ledger.records.check import RESERVED_ID, canonical_member
-from ledger.records.columns import Column
+from ledger.records.columns import COLUMNS, Column
 from ledger.records.limits import MAX_FACT_CHARACTERS, MAX_NAME_CHARACTERS
 from ledger.records.model import TYPES
 from ledger.records.strict import strict
@@ -20,6 +20,8 @@ from ledger.records.strict import strict
 # What needs an escape in JSON. A control character is so rare that its row is read alone.
 _ESCAPED: Final = r'["\\]'
 _CONTROL: Final = r"[\x00-\x1f]"
+_UNPLAIN: Final = r'["\\\x00-\x1f]'
+_VALUES: Final = {column.name: pa.array(column.values) for column in COLUMNS.values() if column.values}
 _TYPES: Final = pa.array(sorted(TYPES), pa.string())
 _TYPE: Final = r"\A[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)+\z"
 # Days that every year has, and hours without a leap second: 29 February is read alone.
@@ -47,7 +49,7 @@ def check_texts(texts: dict[Column, pa.Array], doubts: Doubts) -> dict[Column, p
     checked = dict(texts)
     for column, array in texts.items():
         if column.values:
-            doubts.unless(pc.is_in(array, value_set=pa.array(column.values)))
+            doubts.unless(pc.is_in(array, value_set=_VALUES[column.name]))
         elif column.path == "type":
             _check_type(array, doubts)
         elif column.path == "time":
@@ -77,7 +79,7 @@ def _check_free(texts: dict[Column, pa.Array], doubts: Doubts) -> dict[Column, p
     sizes = pc.min_max(pc.utf8_length(together)).as_py()
     fit = sizes["min"] is None or (sizes["min"] > 0 and sizes["max"] <= MAX_FACT_CHARACTERS)
     alike = all((column.min, column.max) == (1, MAX_FACT_CHARACTERS) for column in texts)
-    if fit and alike and not _found(together, _ESCAPED) and not _found(together, _CONTROL):
+    if fit and alike and not _found(together, _UNPLAIN):
         return texts
     return {column: _escaped(column, array, doubts) for column, array in texts.items()}
 

@@ -25,6 +25,7 @@ from ledger.ingest.arrow.plain import Budget, plain
 from ledger.ingest.arrow.rows import record_json
 from ledger.ingest.arrow.schema import check_schema
 from ledger.records.columns import Column
+from ledger.records.limits import BODY_BYTES
 from ledger.records.prepare import prepare
 from ledger.records.prepared import PersonSalts, Prepared
 
@@ -48,12 +49,18 @@ def prepare_stream(
         LedgerError: the stream as a whole: `malformed-arrow`, `too-many-records`, `body-too-large`, `unknown-member`, `invalid-member`.
     """
     columns = _read(body)
+    lines = Budget(2 * BODY_BYTES)  # escapes make of a byte as many as six
 
     def alone(row: int) -> Prepared | LedgerError:
         cells = {column.name: array[row].as_py() for column, array in columns.items()}
         try:
+            line = record_json({name: cell for name, cell in cells.items() if cell is not None})
+        except LedgerError as error:
+            return error.without_frames()
+        lines.spend(len(line))
+        try:
             return prepare(
-                record_json({name: cell for name, cell in cells.items() if cell is not None}),
+                line,
                 submitter=submitter,
                 persons=persons,
                 origin=origin,
@@ -61,7 +68,7 @@ def prepare_stream(
                 require_facets=require_facets,
             )
         except LedgerError as error:
-            return error
+            return error.without_frames()
 
     return prepare_columns(
         columns, submitter=submitter, persons=persons, require_facets=require_facets, alone=alone

@@ -1,0 +1,96 @@
+"""(d) The same records by each way in, in turn, to one ledger: NDJSON, an Arrow IPC stream."""
+
+import io
+import json
+import os
+import statistics
+from pathlib import Path
+
+import pyarrow as pa
+
+from benchmarks.records import record
+from benchmarks.running import measure, ratio
+from benchmarks.servers import serving
+from ledger.records.columns import COLUMNS
+
+CLIENTS, BATCH = 4, 500
+NDJSON, ARROW = "application/x-ndjson", "application/vnd.apache.arrow.stream"
+
+
+def run(*, quick: bool) -> None:
+    rounds, seconds = (3, 3.0) if quick else (7, 5.0)
+    ways = {"NDJSON": (NDJSON, ndjson), "Arrow": (ARROW, arrow)}
+    results = {name: [] for name in ways}
+    busy = {name: [] for name in ways}
+    with serving("benchmarks.signed") as (url, token, pid):
+        for number in range(rounds):
+            # In turn, and each first in its turn: what else the machine does then falls on all alike.
+            for name in sorted(ways, key=lambda name, odd=number % 2: (name == "NDJSON") == odd):
+                media_type, written = ways[name]
+                bodies = [written(rows) for rows in _batches(int(50 * seconds))]
+                before = _cpu_seconds(pid)
+                measured = measure(
+                    url,
+                    token,
+                    "/v1/records",
+                    bodies,
+                    connections=CLIENTS,
+                    seconds=seconds,
+                    media_type=media_type,
+                )
+                results[name].append(measured)
+                busy[name].append((measured.requests * BATCH) / (_cpu_seconds(pid) - before))
+    print(f"\n(d) batches of {BATCH} records, {CLIENTS} clients, {rounds} rounds of {seconds:.0f} s\n")
+    print(
+        "| | records/s | batch p50 ms | batch p99 ms | refused | ratio to NDJSON | records per CPU second | ratio |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    rates = {name: [m.per_second for m in rows] for name, rows in results.items()}
+    for name, rows in results.items():
+        middle = sorted(rows, key=lambda row: row.per_second)[len(rows) // 2]
+        print(
+            f"| {name} | {middle.per_second * BATCH:.0f} | {middle.p50_ms:.0f} | {middle.p99_ms:.0f} | "
+            f"{sum(row.refused for row in rows)} | {ratio(rates[name], rates['NDJSON'])} | "
+            f"{statistics.median(busy[name]):.0f} | {ratio(busy[name], busy['NDJSON'])} |"
+        )
+    print("\naim: Arrow 1.3")
+
+
+def _cpu_seconds(pid: int) -> float:
+    """What the server's process has used, on all cores: what else the machine does weighs less on it than on the clock."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+_sent = iter(range(10**9))
+
+
+def _batches(count: int) -> list[list[dict]]:
+    return [[record(next(_sent), "d") for _ in range(BATCH)] for _ in range(count)]
+
+
+def ndjson(records: list[dict]) -> bytes:
+    return "\n".join(map(json.dumps, records)).encode()
+
+
+def arrow(records: list[dict]) -> bytes:
+    """One column for each member that these records have, text and integers as the schema has them, nothing compressed."""
+    columns = {}
+    for column in COLUMNS.values():
+        values = [_at(row, column.path) for row in records]
+        if column.kind == "commitment" or values.count(None) == len(values):
+            continue
+        if column.json:
+            values = [json.dumps(value) for value in values]
+        columns[column.name] = pa.array(values, pa.int64() if column.shape == "int64" else pa.string())
+    table = pa.table(columns)
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue()
+
+
+def _at(value: object, path: str) -> object:
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
