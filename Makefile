@@ -57,9 +57,10 @@ build: $(VENV)/.test  ## a wheel and an sdist in dist/
 
 # The largest set first, then the smaller ones as parts of it: one version of a package everywhere.
 lock: $(VENV)/.lock  ## compile requirements/*.txt anew from pyproject.toml (ARGS=--upgrade for newer versions)
-	$(LOCK) pyproject.toml --group test -o requirements/test.txt
-	$(LOCK) pyproject.toml --group demo --group build -c requirements/test.txt -o requirements/demo.txt
-	$(LOCK) pyproject.toml -c requirements/test.txt -o requirements/runtime.txt
+	$(LOCK) pyproject.toml --extra server --group test -o requirements/test.txt
+	$(LOCK) pyproject.toml --extra server --group demo --group build -c requirements/test.txt -o requirements/demo.txt
+	$(LOCK) pyproject.toml --extra server -c requirements/test.txt -o requirements/runtime.txt
+	$(LOCK) pyproject.toml -c requirements/test.txt -o requirements/client.txt
 	$(LOCK) --group build -c requirements/test.txt -o requirements/build.txt
 	$(LOCK) --group lock -o requirements/lock.txt
 

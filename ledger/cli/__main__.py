@@ -1,5 +1,5 @@
 """`python -m ledger.cli`: the command, where it is not installed."""
 
-from ledger.cli.main import main
+from ledger.cli.entry import main
 
 main()

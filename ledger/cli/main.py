@@ -64,6 +64,7 @@ def main() -> NoReturn:
 def _end(error: Exception) -> NoReturn:
     # Imported here: a command that ends well needs none of it.
     from ledger.cli import terminal  # noqa: PLC0415
+    from ledger.cli.entry import missing  # noqa: PLC0415
     from ledger.client.http import ProblemError, UnreachableError  # noqa: PLC0415
     from ledger.core.errors import LedgerError  # noqa: PLC0415
 
@@ -77,6 +78,8 @@ def _end(error: Exception) -> NoReturn:
             status = Exit.UNREACHABLE if http_status >= SERVER_ERROR else Exit.REFUSED
         case LedgerError(code=code):
             detail, status = f"{error.detail} [{code}]", Exit.REFUSED
+        case ModuleNotFoundError():
+            detail, status = missing(error), Exit.REFUSED
         case OSError():
             detail, status = f"{error.filename or 'file'}: {error.strerror or error}", Exit.REFUSED
         case UnicodeError():

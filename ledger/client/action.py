@@ -1,6 +1,5 @@
 """One tool call, recorded: its intent before it runs, what came of it after."""
 
-import asyncio
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -164,7 +163,7 @@ class Action:
             self._inside = None
         if error is None:
             self.succeed()
-        elif isinstance(error, asyncio.CancelledError | KeyboardInterrupt | SystemExit | GeneratorExit):
+        elif not isinstance(error, Exception):  # a task that is cancelled, an interrupt, an exit
             self.end("cancelled", error_type=_type_of(error))
         elif isinstance(error, TimeoutError):
             self.end("timeout", {"error": _words(error)}, error_type=_type_of(error))

@@ -10,8 +10,8 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar, Token
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Final, ParamSpec, TypeVar, overload
@@ -116,7 +116,7 @@ def within(
     try:
         yield
     finally:
-        _current.reset(token)
+        _reset(token)
 
 
 @contextmanager
@@ -126,6 +126,11 @@ def inside(action_id: str, span: Span) -> Iterator[None]:
     try:
         yield
     finally:
+        _reset(token)
+
+
+def _reset(token: Token[Surroundings]) -> None:
+    with suppress(ValueError):  # a generator that is closed elsewhere: what was set is set there no more
         _current.reset(token)
 
 

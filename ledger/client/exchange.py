@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from ledger.client.http import PROBLEM_PREFIX, LedgerClient, ProblemError, UnreachableError
 from ledger.client.witness import Witness
+from ledger.core.errors import LedgerError
 
 NDJSON: Final = "application/x-ndjson"
 LOOK_EVERY_S: Final = 1.0
@@ -70,6 +71,12 @@ class Exchange:
         except UnreachableError as error:
             self._doubtful = True
             raise AwayError(str(error)) from None
+        except (
+            LedgerError
+        ) as error:  # what this user remembers of the log was spoilt: whoever did that is not obeyed
+            raise AwayError(
+                f"what was seen of the log before cannot be read: {error.detail}", hopeless=True
+            ) from None
         except ProblemError as problem:
             if problem.status in NOT_NOW or problem.status >= SERVER_ERROR:
                 hopeless = problem.status in HOPELESS

@@ -3,12 +3,14 @@
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import quote
 
-import httpx
-
 from ledger.core.text import parse_base64
+
+# httpx takes longer to import than all of the SDK: it is imported by whoever makes a connection.
+if TYPE_CHECKING:
+    import httpx
 
 JSON = "application/json"
 PROTOBUF = "application/x-protobuf"
@@ -89,6 +91,8 @@ class LedgerClient:
         Raises:
             ValueError: the url is not one.
         """
+        import httpx  # noqa: PLC0415 - see above
+
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:
             base = httpx.URL(url)
@@ -237,6 +241,8 @@ class LedgerClient:
 
     @contextmanager
     def _reaching(self) -> Iterator[None]:
+        import httpx  # noqa: PLC0415 - see above
+
         try:
             yield
         except httpx.ConnectError:
@@ -289,7 +295,7 @@ class _Answer(NamedTuple):
     """A whole answer. What it holds may come from anyone."""
 
     status: int
-    headers: httpx.Headers
+    headers: "httpx.Headers"
     request: str
     body: bytes
 

@@ -5,7 +5,6 @@ with ledger.action("send_email", arguments={"to": to}, effect="send") as act:
 act.result = send(to)
 """
 
-import asyncio
 import atexit
 import functools
 import inspect
@@ -282,6 +281,8 @@ class Ledger:
 
     async def apost(self, record: Mapping[str, Any]) -> None:
         """The same, without holding up the event loop."""
+        import asyncio  # noqa: PLC0415 - it takes as long to import as the SDK, and whoever calls this has it
+
         done = self._sender.submit(self._timed(record), waited_for=True)
         try:
             await asyncio.wait_for(asyncio.wrap_future(done), self._timeout_s)
@@ -318,6 +319,8 @@ class Ledger:
 
     async def aflush(self, timeout_s: float | None = None) -> None:
         """The same, without holding up the event loop."""
+        import asyncio  # noqa: PLC0415 - as above
+
         await asyncio.to_thread(self.flush, timeout_s)
 
     def close(self) -> None:
@@ -362,6 +365,8 @@ class Ledger:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        import asyncio  # noqa: PLC0415 - as above
+
         await asyncio.to_thread(self.close)
 
 

@@ -7,6 +7,7 @@ two files by hand.
 """
 
 import os
+import threading
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -78,6 +79,6 @@ def _paths(origin: str) -> tuple[Path, Path]:
 
 
 def _replace(path: Path, data: bytes) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
     beside.write_bytes(data)
     beside.replace(path)

@@ -65,6 +65,20 @@ def test_tasks_inherit_it_and_do_not_see_each_others():
     assert asyncio.run(main()) == ["a", "b", "t"]
 
 
+def test_an_async_generator_that_is_closed_in_another_task_does_no_harm():
+    async def steps():
+        with inside("step", Span(TRACE, SPAN)):
+            yield current().action_id
+
+    async def main() -> None:
+        made = steps()
+        assert await asyncio.ensure_future(made.__anext__()) == "step"
+        await asyncio.ensure_future(made.aclose())
+        assert current().action_id is None
+
+    asyncio.run(main())
+
+
 def test_headers_tell_another_process_the_trace_the_action_and_what_may_be_told():
     with (
         within(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger.client import ForkError, Ledger, Spool
+from ledger.client import ForkError, Ledger, LedgerAway, Spool
 from ledger.client.pins import pins_folder, read_pin
 from ledger.core.checkpoint import open_checkpoint, parse_checkpoint
 from ledger.core.errors import VerificationError
@@ -234,3 +234,17 @@ def test_a_recorder_that_cannot_remember_says_so_and_records(place, monkeypatch,
     with Ledger(place.server.url, token(place.server)) as ledger:
         note(ledger, "a")
     assert caplog.text.count("remembered by this process alone") + caplog.text.count("cannot be read") == 1
+
+
+def test_a_memory_of_the_log_that_was_spoilt_stops_tools_and_is_named(place):
+    with Ledger(place.server.url, token(place.server)) as ledger:
+        note(ledger, "a")
+    (pin,) = pins_folder().glob("*.checkpoint")
+    pin.write_bytes(b"nothing")
+    before = len(entries(place.server))
+    with (
+        pytest.raises(LedgerAway, match="what was seen of the log before cannot be read"),
+        Ledger(place.server.url, token(place.server), timeout_s=0.5) as ledger,
+    ):
+        ledger.action("x").start()
+    assert len(entries(place.server)) == before

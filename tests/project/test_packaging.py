@@ -6,11 +6,15 @@ import sys
 import sysconfig
 import tarfile
 import zipfile
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import requires as required
 from pathlib import Path
 
 import pytest
 
-from tests.project.tree import ROOT, place, tracked
+from tests.project.test_requirements import normal, pins
+from tests.project.tree import PYPROJECT, ROOT, place, tracked
 
 OUTSIDE = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
@@ -106,6 +110,71 @@ def test_the_installed_command_makes_a_log_and_verifies_it(installed, tmp_path):
     data = tmp_path / "data"
     run(command, "init", "--data", data, "--origin", "packaging.example/log", cwd=tmp_path)
     run(command, "verify", data, "--no-remember", cwd=tmp_path)
+
+
+# Imports nothing but the standard library, the project, and what the named distributions bring.
+ALONE = """
+import importlib.metadata, re, sys
+allowed = set(sys.argv.pop(1).split(","))
+packages = importlib.metadata.packages_distributions()
+class Alone:
+    def find_spec(self, name, path=None, target=None):
+        top = name.partition(".")[0]
+        owners = {re.sub(r"[-_.]+", "-", owner).lower() for owner in packages.get(top, ())}
+        if owners and not owners & allowed:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Alone())
+"""
+
+
+def alone(
+    installed: Path, distributions: set[str], script: str, *arguments: str | Path
+) -> subprocess.CompletedProcess[str]:
+    """Run a script in an environment that has these distributions and no others."""
+    names = ",".join(distributions | {"agent-ledger"})
+    command = [installed / "bin" / "python", "-c", ALONE + script, names, *arguments]
+    return subprocess.run(
+        command, cwd=installed, env=OUTSIDE, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def needed(*distributions: str) -> set[str]:
+    """These distributions and all that they need."""
+    found: set[str] = set()
+    left = list(distributions)
+    while left:
+        if (name := left.pop()) not in found:
+            found.add(name)
+            with suppress(PackageNotFoundError):  # for another platform
+                left += [normal(line) for line in required(name) or () if "extra ==" not in line]
+    return found
+
+
+COMMAND = "from ledger.cli.entry import main\nmain()\n"
+
+
+def test_the_base_install_is_enough_for_every_module_of_the_sdk(installed):
+    modules = sorted(path.stem for path in (ROOT / "ledger" / "client").glob("[a-z]*.py"))
+    script = f"import importlib\nfor name in {modules}: importlib.import_module('ledger.client.' + name)\n"
+    result = alone(installed, set(pins("client.txt")), script + "import httpx, nacl\n")
+    assert result.returncode == 0, result.stderr
+    assert {"ledger", "sender", "spool", "seal", "witness", "context"} <= set(modules)
+
+
+def test_a_command_whose_packages_are_not_installed_says_which_install_has_them(installed, tmp_path):
+    base = set(pins("client.txt"))
+    result = alone(installed, base, COMMAND, "--help")
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert "pip install 'agent-ledger[cli]'" in result.stderr
+    with_cli = base | needed(*map(normal, PYPROJECT["project"]["optional-dependencies"]["cli"]))
+    for command in (["--help"], ["post", "--help"], ["verify", "--help"], ["gateway", "--help"]):
+        result = alone(installed, with_cli, COMMAND, *command)
+        assert result.returncode == 0, result.stderr
+    result = alone(
+        installed, with_cli, COMMAND, "init", "--data", tmp_path / "data", "--origin", "a.example/b"
+    )
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert "pip install 'agent-ledger[server]'" in result.stderr
 
 
 def test_the_sdist_builds_the_same_wheel(built, wheel, tmp_path):

@@ -37,16 +37,32 @@ def test_no_requirement_file_names_an_address_or_an_option(name):
 
 
 @pytest.mark.parametrize(
-    ("small", "large"), [("runtime.txt", "demo.txt"), ("build.txt", "demo.txt"), ("demo.txt", "test.txt")]
+    ("small", "large"),
+    [
+        ("client.txt", "runtime.txt"),
+        ("runtime.txt", "demo.txt"),
+        ("build.txt", "demo.txt"),
+        ("demo.txt", "test.txt"),
+    ],
 )
 def test_a_smaller_set_is_part_of_the_larger_one(small, large):
     assert pins(small).items() <= pins(large).items()
 
 
-def test_the_runtime_set_holds_every_dependency_of_the_package():
-    assert {normal(requirement) for requirement in PYPROJECT["project"]["dependencies"]} <= pins(
-        "runtime.txt"
-    ).keys()
+def test_the_client_set_is_the_base_install_and_the_runtime_set_a_servers():
+    base = {normal(item) for item in PYPROJECT["project"]["dependencies"]}
+    extras = PYPROJECT["project"]["optional-dependencies"]
+    server = {normal(item) for item in extras["server"] + extras["cli"]} - {"agent-ledger"}
+    assert base <= pins("client.txt").keys()
+    assert not server & pins("client.txt").keys()
+    assert base | server <= pins("runtime.txt").keys()
+
+
+def test_what_the_adapters_are_tested_with_is_the_base_install():
+    source = (FOLDER / "frameworks" / "_client.in").read_text(encoding="utf-8").splitlines()
+    assert {normal(line) for line in PYPROJECT["project"]["dependencies"]} == {
+        normal(line) for line in source if line and line[0] != "#"
+    } - {"pytest", "pytest-timeout"}
 
 
 def test_the_test_set_holds_every_tool_of_the_test_group():
