@@ -15,7 +15,7 @@ FRAMEWORKS      := $(patsubst requirements/frameworks/%.txt,%,$(wildcard require
 CI_FRAMEWORKS   := agent-framework langchain openai-agents pydantic-ai
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-frameworks lint format bench soak lock lock-frameworks build clean
+.PHONY: help demo test test-frameworks lint format captures bench soak lock lock-frameworks build clean
 .DELETE_ON_ERROR:
 
 help:  ## say what can be made
@@ -45,6 +45,9 @@ lint: $(VENV)/.test  ## style, types, the arrows between rooms, generated files,
 format: $(VENV)/.test  ## put every file into the one style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+captures: $(VENV)/.test  ## print what is found of each capture's actions and facets (ARGS=folder of captures)
+	$(PY) -m tests.captures $(ARGS)
 
 bench: $(VENV)/.test  ## print the ratios of benchmarks/
 	$(PY) -m benchmarks $(ARGS)

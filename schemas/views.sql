@@ -49,7 +49,7 @@ judged AS MATERIALIZED (
 piece AS (  -- an action's own records in order, and after them what fills it in
     SELECT action, seq, place, 'own' AS part FROM live.ruled WHERE action IN (SELECT action FROM judged WHERE NOT alone)
     UNION ALL
-    SELECT action, unnest("from".seqs), 1::BIGINT << 41, facet FROM live.filled
+    SELECT action, unnest("from".seqs), (1::BIGINT << 41) + generate_subscripts("from".seqs, 1), facet FROM live.filled
 ),
 own_part AS (
     SELECT action, arg_min(COLUMNS('^(leaf_hash|recorded_at|submitter|type|time|id|action_id|absent|ext)$|^(source|tool|resource|trace)_'), place)

@@ -36,8 +36,10 @@ _ENTRIES = pa.schema(
         ("contents", pa.list_(CHECKED_CONTENT)),
     ]
 )
-# The stages of the join, each over those before it; the last is the view `live.actions`.
-STAGES: Final = ("join/1-facts.sql", "join/2-calls.sql", "join/3-meet.sql", "join/4-fill.sql", "views.sql")
+# The stages of the join (schemas/join), each over those before it.
+FACTS: Final = ("join/1-facts.sql", "join/2-stages.sql")
+TELEMETRY: Final = ("join/3-calls.sql", "join/4-meet.sql")
+ACTIONS: Final = ("join/5-actions.sql", "join/6-fill.sql")
 # `query` and `query_table` take a name that is put together only when the query runs.
 _NAMES_ACTIONS = re.compile(r"actions|query", re.IGNORECASE)
 
@@ -67,10 +69,9 @@ class Engine:
         self._size, self._joined = 0, -1
         self._db.execute("CREATE TABLE persons (commitment VARCHAR, value VARCHAR)")
         self._insert("entries", _ENTRIES.empty_table(), f"CREATE TABLE records AS {self._projection}")
-        self._join_sql = [
-            *map(schema_text, STAGES),
-            "CREATE OR REPLACE TABLE main.actions AS FROM live.actions",
-        ]
+        self._stages = {stage: schema_text(stage) for stage in (*FACTS, *TELEMETRY, *ACTIONS)}
+        self._make((*FACTS, *TELEMETRY, *ACTIONS))
+        self._db.execute(schema_text("views.sql"))
         self._join()
         for lock in _LOCKS:
             self._db.execute(lock)
@@ -159,9 +160,17 @@ class Engine:
     def _join(self) -> None:
         """Bring `actions` up to what was taken in."""
         if self._joined != self._size:
-            for stage in self._join_sql:
-                self._db.execute(stage)
+            self._make(FACTS)
+            # Where no telemetry is (there never was any), its stages are as empty as they were made.
+            if self._db.execute("SELECT EXISTS (FROM live.fact WHERE role <> 'sdk')").fetchall() == [(True,)]:
+                self._make(TELEMETRY)
+            self._make(ACTIONS)
+            self._db.execute("CREATE OR REPLACE TABLE main.actions AS FROM live.actions")
             self._joined = self._size
+
+    def _make(self, stages: tuple[str, ...]) -> None:
+        for stage in stages:
+            self._db.execute(self._stages[stage])
 
 
 def _first_line(error: Exception) -> str:

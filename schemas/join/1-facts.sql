@@ -1,4 +1,4 @@
--- The join, 1 of 4: what each record says, in few columns, and where it stands in its trace.
+-- The join, 1 of 6: what each record says, in few columns, and where it stands in its trace.
 --
 -- The join makes `actions`, one row per tool call, of `records` (schemas/projection.sql); docs/queries.md says by which rules. Its stages
 -- are tables in the schema `live`, made anew in the order of these files and then of schemas/views.sql. Two things hold in all of them:
@@ -19,7 +19,7 @@ WITH said AS (
         trace_trace_id AS trace_id, trace_span_id AS span_id, trace_parent_span_id AS parent_span_id,
         request_conversation_id AS conversation_id, request_turn_id AS turn_id,
         identity_agent_instance_id AS instance, decision_response_id AS response_id,
-        ext->>'otel.kind' AS kind, ext->>'otel.part' AS part, ext->>'otel.scope' AS lib, ext->>'otel.span_kind' AS side,
+        json_extract_string(ext, ['$."otel.kind"', '$."otel.part"', '$."otel.scope"', '$."otel.span_kind"']) AS otel,
         CASE WHEN starts_with(id, 'ledger:') THEN regexp_replace(id, '~[0-9]+$', '') END AS made_id,
         "type" = 'action' AS whole,
         coalesce(request_user_commitment, request_text_commitment, request_origin) IS NOT NULL AS request,
@@ -34,15 +34,14 @@ WITH said AS (
         coalesce(approval_id, approval_outcome, approval_approver_commitment) IS NOT NULL AS approval,
         coalesce(outcome_status, outcome_error_type, outcome_result_commitment) IS NOT NULL AS outcome,
         decision_output_commitment IS NOT NULL AS output,
-        absent IS NOT NULL AND absent->>'request' IS NOT NULL AS no_request,
-        absent IS NOT NULL AND absent->>'decision' IS NOT NULL AS no_decision,
-        absent IS NOT NULL AND absent->>'tool' IS NOT NULL AS no_tool,
-        absent IS NOT NULL AND absent->>'identity' IS NOT NULL AS no_identity,
-        absent IS NOT NULL AND absent->>'resource' IS NOT NULL AS no_resource
+        json_extract_string(absent, ['$.request', '$.decision', '$.tool', '$.identity', '$.resource']) AS reason
     FROM records
 )
 SELECT
-    row_number() OVER (ORDER BY "time", coalesce(made_id, ''), seq) AS n, *,
+    row_number() OVER (ORDER BY "time", coalesce(made_id, ''), seq) AS n, * EXCLUDE (otel, reason),
+    otel[1] AS kind, otel[2] AS part, otel[3] AS lib, otel[4] AS side,
+    reason[1] IS NOT NULL AS no_request, reason[2] IS NOT NULL AS no_decision, reason[3] IS NOT NULL AS no_tool,
+    reason[4] IS NOT NULL AS no_identity, reason[5] IS NOT NULL AS no_resource,
     CASE
         WHEN kind IS NOT NULL AND "type" = 'action.intent' AND kind <> 'agent' AND NOT starts_with(part, 'told') THEN 'asked'
         WHEN kind IS NOT NULL AND "type" = 'action.intent' THEN 'echo'

@@ -1,4 +1,4 @@
--- The join, 3 of 4: what different observers saw of one call. The model asked for it, its span ran, an SDK wrote it down, a policy engine
+-- The join, 4 of 6: what different observers saw of one call. The model asked for it, its span ran, an SDK wrote it down, a policy engine
 -- judged it: each of these units goes with one leader, and what is left without one leads a row of its own.
 
 CREATE OR REPLACE TABLE live.party AS
@@ -47,7 +47,7 @@ way AS (
         WHERE role = 'policy' OR (arguments IS NULL AND call_id IS NULL)
     UNION ALL SELECT 10, 'name', TRUE, unit, role, since, [submitter, scope, name, unnest(['judged', 'done'])] FROM trace WHERE role IN ('asked', 'sdk', 'ran', 'mcp')
 )
-SELECT * FROM way
+SELECT * REPLACE (to_json(key)::VARCHAR AS key) FROM way
 WHERE list_count(key) = len(key)
 QUALIFY count(DISTINCT role) OVER (PARTITION BY level, key) > 1;
 
@@ -122,7 +122,7 @@ INSERT INTO live.pair FROM live.met('mcp', 10, FALSE);
 -- Which units are one action: a follower's leader may follow another, at most three times.
 CREATE OR REPLACE TABLE live.root AS
 SELECT unit.unit, coalesce(third.leader, second.leader, first.leader, unit.unit) AS root, first.rule
-FROM (SELECT DISTINCT unit FROM live.party UNION SELECT unit FROM live.stage) unit
+FROM (SELECT DISTINCT unit FROM live.party) unit
 LEFT JOIN live.pair first ON first.unit = unit.unit LEFT JOIN live.pair second ON second.unit = first.leader
 LEFT JOIN live.pair third ON third.unit = second.leader;
 
@@ -144,19 +144,3 @@ SELECT unnest(client.roots) AS client,
     CASE WHEN len(client.roots) = 1 AND len(server.roots) = 1 AND client.submitters = 1 AND server.submitters = 1 THEN server.roots[1] END AS server
 FROM client JOIN server USING (trace_id, span_id)
 WHERE client.submitters > 1 OR server.submitters > 1 OR (client.submitter <> server.submitter AND client.name = server.name);
-
--- Every record of its own action, and by which rule it came there. `far`: it is the other side's.
-CREATE OR REPLACE TABLE live.own AS
-WITH
-record AS (
-    SELECT n, unit, rule FROM live.stage
-    UNION ALL SELECT n, unit, rule FROM live.asked
-    UNION ALL SELECT n, unit, rule FROM live.echo
-    UNION ALL SELECT n, unit, rule FROM live.ran
-    UNION ALL SELECT n, min(n) OVER (PARTITION BY submitter, coalesce(conversation_id, trace_id), coalesce(call_id, made_id)), 'call_id' FROM live.call WHERE role = 'result'
-    UNION ALL SELECT n, min(n) OVER (PARTITION BY submitter, made_id), 'name' FROM live.call WHERE role = 'policy'
-),
-whole AS (SELECT server, min(client) AS client FROM live.both_sides WHERE server IS NOT NULL GROUP BY server HAVING count(DISTINCT client) = 1)
-SELECT record.n, coalesce(whole.client, root.root) AS action, whole.client IS NOT NULL AS far,
-    CASE WHEN whole.client IS NOT NULL THEN 'both_sides' WHEN record.rule = 'mcp' THEN 'mcp' ELSE coalesce(root.rule, record.rule) END AS rule
-FROM record LEFT JOIN live.root USING (unit) LEFT JOIN whole ON whole.server = root.root;

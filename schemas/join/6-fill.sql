@@ -1,36 +1,4 @@
--- The join, 4 of 4: what an action takes from records that are not its own, and what its own disagree about.
-
--- Its own records in their order, after them what only tells again of it, and the far side's last. The first of all is 'record', whatever brought it to the rest.
--- Who is believed about an outcome: an SDK's hook saw what happened, a span only that something ran, an MCP client only that it was answered.
-CREATE OR REPLACE TABLE live.ruled AS
-WITH placed AS (
-    SELECT own.action, own.rule, own.far, fact.*, fact.n + CASE WHEN far THEN 1::BIGINT << 40 WHEN role = 'echo' THEN 1::BIGINT << 39 ELSE 0 END AS place,
-        CASE WHEN far THEN 6 WHEN role = 'echo' OR (role = 'mcp' AND outcome_status = 'unknown') THEN 5 WHEN role = 'mcp' AND side = 'client' THEN 4
-            ELSE list_position(['sdk', 'ran', 'result', 'mcp'], role) - 1 END AS standing
-    FROM live.own JOIN live.fact USING (n)
-)
-SELECT * EXCLUDE (rule), CASE WHEN place = min(place) OVER (PARTITION BY action) THEN 'record' ELSE rule END AS rule FROM placed;
-
-CREATE OR REPLACE TABLE live.action AS
-SELECT
-    action, arg_min(seq, place) AS first_seq, arg_max(seq, place) AS last_seq, count(*) AS records,
-    list("type" ORDER BY place) AS stages, max("time") AS ended, bool_or(made_id IS NOT NULL) AS made,
-    arg_min(rule, place) FILTER (request) AS request, arg_min(rule, place) FILTER (decision) AS decision,
-    arg_min(rule, place) FILTER (tool) AS tool, arg_min(rule, place) FILTER (agent) AS agent,
-    arg_min(rule, place) FILTER (principal) AS principal, arg_min(rule, place) FILTER (resource) AS resource,
-    arg_max(rule, (NOT far, n)) FILTER (policy) AS policy, arg_max(seq, (NOT far, n)) FILTER (policy) AS at_policy,
-    arg_max(rule, (NOT far, n)) FILTER (approval) AS approval, arg_max(seq, (NOT far, n)) FILTER (approval) AS at_approval,
-    arg_min(rule, (outcome_status IS NULL, standing, -n)) FILTER (outcome) AS outcome,
-    arg_min(seq, (outcome_status IS NULL, standing, -n)) FILTER (outcome) AS at_outcome,
-    arg_min(outcome_status, (standing, -n)) FILTER (outcome_status IS NOT NULL) AS outcome_status,
-    bool_or(no_request) AS no_request, bool_or(no_decision) AS no_decision, bool_or(no_tool) AS no_tool,
-    bool_or(no_identity) AS no_identity, bool_or(no_resource) AS no_resource,
-    bool_or(whole AND outcome_status IS NULL AND coalesce(policy_effect, 'allow') IN ('allow', 'not_evaluated')) AS told_whole,
-    list_sort(list_distinct(list(submitter))) AS submitters,
-    coalesce(bool_or(outcome_status IN ('failure', 'denied')), FALSE) AS failed, coalesce(bool_or(outcome_status = 'success' AND standing < 3), FALSE) AS done,
-    count(made_id) > count(DISTINCT made_id) AS contradicted
-FROM live.ruled
-GROUP BY action;
+-- The join, 6 of 6: what an action takes from records that are not its own, and what its own disagree about.
 
 -- Who asks for what. The records of the model's own words ask where the model was called (parent), an echo only above the later call that it
 -- stands in. `more`: the facet is there, but of telemetry's decisions the rest (prompt, output, tokens) is in the model call's own record.
@@ -84,7 +52,7 @@ named_best AS (
     GROUP BY submitter, facet, call_id, scope
 ),
 span_best AS (  -- one span may be told in two parts: the span itself, and a log record with what the model said
-    SELECT sid, facet, list_distinct([arg_min(seq, (of_agent, -n)) FILTER (output), arg_min(seq, (of_agent, -n)) FILTER (NOT output)]) AS seqs, max(n) AS n, bool_and(of_agent AND facet = 'decision') AS late
+    SELECT sid, facet, list_filter([arg_min(seq, (of_agent, -n)) FILTER (NOT output), arg_min(seq, (of_agent, -n)) FILTER (output)], lambda s: s IS NOT NULL) AS seqs, max(n) AS n, bool_and(of_agent AND facet = 'decision') AS late
     FROM live.offer WHERE sid IS NOT NULL
     GROUP BY sid, facet
 ),

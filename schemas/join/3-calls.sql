@@ -1,13 +1,12 @@
--- The join, 2 of 4: which records of one observer are one call. Their `unit` is the first of them.
+-- The join, 3 of 6: which records of telemetry are one call, to each observer. This and the next are left out where there is no telemetry.
 
 -- What is compared: the tool's name, and its arguments as a digest, whatever the order of their members and whether a number came as text.
--- An only argument counts as its value alone, because some libraries give no more. NULL: not known. Only where there is telemetry to join;
--- a policy engine's event is a row of its own without any.
+-- An only argument counts as its value alone, because some libraries give no more. NULL: not known. Only where there is telemetry to join.
 CREATE OR REPLACE TABLE live.call AS
 WITH argument AS (
     SELECT seq, tool_arguments, CASE WHEN json_type(tool_arguments) = 'OBJECT' THEN map_entries(TRY_CAST(tool_arguments::JSON AS MAP(VARCHAR, JSON))) END AS members
     FROM records
-    WHERE json_valid(tool_arguments) AND submitter IN (SELECT submitter FROM live.fact WHERE kind IS NOT NULL)
+    WHERE json_valid(tool_arguments) AND submitter IN (SELECT submitter FROM live.fact WHERE role <> 'sdk')
 )
 SELECT
     fact.*, own.sid, parent.sid AS parent_sid, coalesce('i:' || instance, 't:' || fact.trace_id) AS place,
@@ -20,53 +19,7 @@ FROM live.fact
 LEFT JOIN argument USING (seq)
 LEFT JOIN live.span own ON own.submitter = fact.submitter AND own.trace_id = fact.trace_id AND own.span_id = fact.span_id
 LEFT JOIN live.span parent ON parent.submitter = fact.submitter AND parent.trace_id = fact.trace_id AND parent.span_id = fact.parent_span_id
-WHERE role = 'policy' OR (role IS NOT NULL AND fact.submitter IN (SELECT submitter FROM live.fact WHERE kind IS NOT NULL));
-
--- Records of type action and its stages, and a `decision` about one named call: by action_id; one without it, by call_id within the same
--- trace or conversation.
-CREATE OR REPLACE TABLE live.stage AS
-WITH
-known AS (  -- the action_id of a call, where a trace or conversation tells it without contradiction
-    SELECT submitter, call_id, scope, any_value(action_id) AS known_id
-    FROM (
-        SELECT submitter, call_id, action_id, unnest(['t:' || trace_id, 'c:' || conversation_id]) AS scope
-        FROM live.fact WHERE role = 'sdk' AND action_id IS NOT NULL AND call_id IS NOT NULL
-    )
-    WHERE scope IS NOT NULL
-    GROUP BY submitter, call_id, scope
-    HAVING count(DISTINCT action_id) = 1
-),
-told AS (
-    SELECT fact.*, coalesce(fact.action_id, by_trace.known_id, by_conversation.known_id) AS told_id
-    FROM live.fact
-    LEFT JOIN known by_trace ON fact.action_id IS NULL AND by_trace.submitter = fact.submitter
-        AND by_trace.call_id = fact.call_id AND by_trace.scope = 't:' || fact.trace_id
-    LEFT JOIN known by_conversation ON fact.action_id IS NULL AND by_conversation.submitter = fact.submitter
-        AND by_conversation.call_id = fact.call_id AND by_conversation.scope = 'c:' || fact.conversation_id
-    WHERE role = 'sdk'
-),
-called AS (  -- the first record that a call without action_id shares with others in its trace or its conversation
-    SELECT *, least(
-        CASE WHEN trace_id IS NOT NULL THEN min(n) OVER (PARTITION BY submitter, call_id, trace_id) END,
-        CASE WHEN conversation_id IS NOT NULL THEN min(n) OVER (PARTITION BY submitter, call_id, conversation_id) END,
-        n) AS near
-    FROM told WHERE told_id IS NULL AND call_id IS NOT NULL
-),
-grouped AS (
-    SELECT *, min(n) OVER (PARTITION BY submitter, told_id) AS first_of FROM told WHERE told_id IS NOT NULL
-    UNION ALL  -- once more, because one record may share its trace with a second and its conversation with a third
-    SELECT * EXCLUDE (near), least(
-        CASE WHEN trace_id IS NOT NULL THEN min(near) OVER (PARTITION BY submitter, call_id, trace_id) END,
-        CASE WHEN conversation_id IS NOT NULL THEN min(near) OVER (PARTITION BY submitter, call_id, conversation_id) END,
-        near)
-    FROM called
-    UNION ALL
-    SELECT *, n FROM told WHERE told_id IS NULL AND call_id IS NULL
-)
-SELECT  -- a model may use a call_id twice: two whole actions are two rows, unless they say themselves that they are one
-    n, CASE WHEN whole AND action_id IS NULL AND count(*) FILTER (whole) OVER (PARTITION BY first_of) > 1 THEN -n ELSE first_of END AS unit,
-    CASE WHEN action_id IS NOT NULL THEN 'action_id' ELSE 'call_id' END AS rule
-FROM grouped;
+WHERE role IS NOT NULL AND fact.submitter IN (SELECT submitter FROM live.fact WHERE role <> 'sdk');
 
 -- Calls that a model's output names. One library's copies of one chat are one call; so are two libraries' that name the same answer, also
 -- in two traces; and where one of them knows no answer's id, the k-th time that each saw this call in this process.
@@ -123,7 +76,10 @@ way AS (  -- by which name an echo may find its call, the surest first
         {'priority': 6, 'rule': 'arguments', 'key': [submitter, 't:' || trace_id, name, arguments, '']}], recursive := TRUE)
     FROM (SELECT * FROM echo UNION ALL BY NAME SELECT * EXCLUDE (rule) FROM live.asked)
 ),
-known AS (FROM way WHERE list_count(key) = len(key) AND (priority <> 5 OR name IS NULL OR role = 'asked') AND (priority <> 6 OR call_id IS NULL)),
+known AS (  -- as text: DuckDB 2.0 answers wrongly when one of an ASOF join's keys is a list
+    SELECT * REPLACE (to_json(key)::VARCHAR AS key) FROM way
+    WHERE list_count(key) = len(key) AND (priority <> 5 OR name IS NULL OR role = 'asked') AND (priority <> 6 OR call_id IS NULL)
+),
 met AS (
     SELECT later.n, later.priority, later.rule, earlier.unit
     FROM (FROM known WHERE role = 'echo' AND kind <> 'agent') later
