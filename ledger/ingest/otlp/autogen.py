@@ -4,6 +4,7 @@ Seen in autogen-agentchat 0.7.5: a hop's `message` is `{"messages": […]}`, `{"
 "chat_message": …}}`, each message with `type`, `source`, `content` and `models_usage`. The model's name is nowhere.
 """
 
+import copy
 import re
 from collections.abc import Iterator
 from typing import Any, Final
@@ -36,7 +37,7 @@ def hop(sheet: Sheet) -> int:
     Returns:
         How many tool calls were too many for records of their own.
     """
-    passed = structure(sheet.bag.left["message"])
+    passed = copy.deepcopy(structure(sheet.bag.left["message"]))  # what is taken out of it is the span's
     if not isinstance(passed, dict):
         return 0
     events = list(_events(passed))

@@ -59,9 +59,7 @@ def model_facts(sheet: Sheet, draft: Draft, answer: Answer = _NO_ANSWER) -> dict
     bag = sheet.bag
     draft.set("decision.provider", bag.text(names.PROVIDER))
     asked, answered = bag.text(names.REQUEST_MODEL), bag.text(names.RESPONSE_MODEL)
-    if (
-        answer.messages
-    ):  # OpenInference has one name: of the model that answered, or else of the one that was asked
+    if answer.messages:  # OpenInference has one name: the answering model's, or else that of the one asked
         answered = answered or bag.text(names.MODEL)
     draft.put("decision.request_model", asked or _invoked_model(sheet) or bag.text(names.MODEL))
     draft.put("decision.response_model", answered or answer.model)
@@ -142,8 +140,15 @@ def _taken(sheet: Sheet, name: str, role: str) -> list[Message]:
     found = read(sheet.bag.left[name], role) if name in sheet.bag.left else None
     if not found:
         return []
-    sheet.bag.pop(name)
+    _leave_rest(sheet, name)
     return found
+
+
+def _leave_rest(sheet: Sheet, name: str) -> None:
+    """Take messages out of an attribute: what a whole request says beside them stays."""
+    sent = structure(sheet.bag.pop(name))
+    if isinstance(sent, dict) and "messages" in sent and len(sent) > 1:
+        sheet.bag.left[name] = {key: value for key, value in sent.items() if key != "messages"}
 
 
 def _generated(sheet: Sheet, name: str) -> Answer | None:
@@ -170,7 +175,7 @@ def _flat(sheet: Sheet, prefix: str, whole: str, role: str) -> Answer:
     fuller = result.messages if result else read(sheet.bag.left[whole], role)
     if fuller is not None and core(fuller) == core(found):
         found = fuller
-        sheet.bag.pop(whole)
+        _leave_rest(sheet, whole)
         if result is not None:
             sheet.bag.left[whole] = result.rest
     if result is None:

@@ -2,6 +2,7 @@
 the log record are empty. What it means is `ledger.ingest.agt`'s to say, whichever way it came.
 """
 
+import copy
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -47,7 +48,7 @@ def _draft(sheet: Sheet, event: Any) -> Draft | None:
     if not isinstance(event, dict):
         return None
     try:
-        return next(iter(drafts_of(event, submitter=sheet.submitter)), None)
+        return next(iter(drafts_of(copy.deepcopy(event), submitter=sheet.submitter)), None)
     except LedgerError:
         return None
 
@@ -66,9 +67,15 @@ def _keep(sheet: Sheet, draft: Draft, body: Any, event: Any) -> None:
         del left[name]
     if isinstance(body, dict):
         sent = {_text(value) for value in sheet.span.attributes.values()} | known
-        metadata = body.pop("metadata", None)
-        parts = {**body, **(metadata if isinstance(metadata, dict) else {"metadata": metadata})}
-        if beyond := {name: value for name, value in parts.items() if _text(value) not in sent}:
+        metadata = body.get("metadata")
+        parts = {
+            **body,
+            "metadata": None,
+            **(metadata if isinstance(metadata, dict) else {"metadata": metadata}),
+        }
+        if beyond := {
+            name: value for name, value in parts.items() if value is not None and _text(value) not in sent
+        }:
             sheet.extra["body"] = beyond
     elif body is not None:
         sheet.extra["body"] = body

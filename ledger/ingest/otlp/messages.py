@@ -27,11 +27,8 @@ _LANGCHAIN: Final = {
     "FunctionMessage": "tool",
 }
 _CONVENTIONAL: Final = frozenset({"role", "parts", "finish_reason", "name"})
-_WRAPPED: Final = (
-    "message",
-    "tool_call",
-    "message_content",
-)  # OpenInference puts one level between a list and its items
+# OpenInference puts one level between a list and its items.
+_WRAPPED: Final = ("message", "tool_call", "message_content")
 _EMPTY: Final[tuple[object, ...]] = (None, "", [], {})
 _TEXTS: Final = frozenset({"text", "input_text", "output_text"})
 _CALLS: Final = frozenset({"tool_call", "function", "tool_use", "function_call"})
@@ -111,9 +108,9 @@ def part(value: object) -> dict[str, Any]:
     if response is not None or kind in _RESPONSES:
         return _response(response or fields)
     if (kind in _TEXTS or "type" not in fields) and ("text" in fields or "content" in fields):
-        text = fields["content"] if "content" in fields else fields["text"]
-        rest = {name: member for name, member in fields.items() if name not in {"type", "text", "content"}}
-        return {**rest, "type": "text", "content": text}
+        place = "content" if "content" in fields else "text"
+        rest = {name: member for name, member in fields.items() if name not in {"type", place}}
+        return {**rest, "type": "text", "content": fields[place]}
     return dict(fields)
 
 
@@ -207,8 +204,7 @@ def _call(value: object) -> dict[str, Any]:
     call_id = _first(fields, ("call_id", "toolUseId", "id"))
     given = _first(fields, ("arguments", "args", "input"))
     name = fields.pop("name", None)
-    rest = {key: member for key, member in fields.items() if member not in _EMPTY}
-    return {**rest, "type": "tool_call", "id": call_id, "name": name, "arguments": arguments(given)}
+    return {**_rest(fields), "type": "tool_call", "id": call_id, "name": name, "arguments": arguments(given)}
 
 
 def _response(value: dict[str, Any]) -> dict[str, Any]:
@@ -218,8 +214,14 @@ def _response(value: dict[str, Any]) -> dict[str, Any]:
     response = _first(fields, ("response", "result", "output", "content"))
     if isinstance(response, list):
         response = _joined([part(item) for item in response])
-    rest = {key: member for key, member in fields.items() if member not in _EMPTY}
-    return {**rest, "type": "tool_call_response", "id": call_id, "response": response}
+    return {**_rest(fields), "type": "tool_call_response", "id": call_id, "response": response}
+
+
+def _rest(fields: dict[str, Any]) -> dict[str, Any]:
+    """What an item says besides; OpenAI's responses have an id of the item beside that of the call."""
+    return {
+        "item_id" if name == "id" else name: member for name, member in fields.items() if member not in _EMPTY
+    }
 
 
 def _first(fields: dict[str, Any], names: tuple[str, ...]) -> Any:

@@ -105,8 +105,9 @@ class Sheet:
 
     def outcome(self, draft: Draft) -> None:
         """How the span ended, as far as it says: an unset status is no success, and no failure."""
-        span = self.span
-        status = _STATUSES.get(span.status)
+        status = _STATUSES.get(self.span.status)
+        if status is None and isinstance(self.bag.left.get("error.type"), str):
+            status = "failure"  # the conventions: it is there only where the operation ended with an error
         draft.set("outcome.status", status)
         self.duration(draft)
         if status == "failure":
@@ -140,8 +141,8 @@ class Sheet:
         draft.set("identity.agent_name", name)
         draft.set("identity.agent_version", self.bag.text(names.AGENT_VERSION))
         self._person(draft, within)
-        thread = metadata.text(("thread_id",)) if metadata else None
-        draft.set("request.conversation_id", thread or self.bag.text(names.CONVERSATION))
+        conversation = self.bag.text(names.CONVERSATION[:1]) or (metadata and metadata.text(("thread_id",)))
+        draft.set("request.conversation_id", conversation or self.bag.text(names.CONVERSATION))
         for place, found in within.items():
             self.bag.left[place] = found.left
 
@@ -192,7 +193,7 @@ class Sheet:
         resource = {
             name: value
             for name, value in span.resource.items()
-            if name not in _MAPPED or not isinstance(value, str)
+            if name not in _MAPPED or not isinstance(value, str) or _known(value) != value
         }
         if resource:
             left["resource"] = resource

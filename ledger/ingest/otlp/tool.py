@@ -86,14 +86,14 @@ def _result(sheet: Sheet, draft: Draft) -> ToolMessage | None:
     """Put in what the tool returned, and the id of the call, which some libraries say only there."""
     bag = sheet.bag
     draft.set("tool.call_id", bag.text(names.CALL_ID))
-    name = next((name for name in names.RESULT if name in bag.left and structure(bag.left[name]) != {}), None)
+    name = next((name for name in names.RESULT if bag.left.get(name, "{}") not in ("{}", {})), None)
     if name is None:
         return None
     sent = bag.pop(name)
     _drop_copies(sheet, names.RESULT, sent)
-    returned = tool_message(sent)
+    found = structure(sent)
+    returned = tool_message(found)
     if returned is None:
-        found = structure(sent)
         run = (
             isinstance(found, dict)
             and "output" in found

@@ -191,7 +191,9 @@ def taken(reading):
 @given(SPANS, st.sampled_from(OPERATIONS))
 def test_whatever_a_span_holds_it_becomes_records_that_the_log_takes(span, operation):
     span = span._replace(attributes={"gen_ai.operation.name": operation, **span.attributes})
+    before = repr(span)
     reading = records_of([span], [], "a")
+    assert repr(span) == before, "it is only looked at"
     assert len(taken(reading)) >= 1
     assert records_of([span], [], "a").records == reading.records, "sent again, it is the same"
 
@@ -199,7 +201,9 @@ def test_whatever_a_span_holds_it_becomes_records_that_the_log_takes(span, opera
 @settings(max_examples=100, deadline=None)
 @given(LOGS)
 def test_whatever_a_log_record_holds_it_becomes_records_that_the_log_takes(log):
+    before = repr(log)
     reading = records_of([], [log], "a")
+    assert repr(log) == before
     assert len(taken(reading)) >= 1
     assert records_of([], [log], "a").records == reading.records
 

@@ -113,6 +113,44 @@ def test_openai_agents_by_openinference_names_the_answer_only_in_the_whole_respo
     assert intent["decision"]["response_id"] == "resp_1"
 
 
+def test_what_a_whole_request_says_beside_its_messages_is_kept():
+    (decision,) = records(
+        span(
+            {
+                "openinference.span.kind": "LLM",
+                "input.value": json.dumps({"messages": ASKED, "model": "gpt", "temperature": 1.5}),
+                "output.value": "Done.",
+            }
+        )
+    )
+    assert decision["decision"]["prompt"] == ASKED
+    assert decision["decision"]["output"] == [
+        {"role": "assistant", "parts": [{"type": "text", "content": "Done."}]}
+    ]
+    assert decision["source"]["original"]["attributes"]["input.value"] == {"model": "gpt", "temperature": 1.5}
+
+
+def test_an_error_type_is_a_failure_even_where_the_status_was_left_unset():
+    (action,) = records(span({"gen_ai.operation.name": "execute_tool", "error.type": "TimeoutError"}))
+    assert action["outcome"] == {"status": "failure", "error_type": "TimeoutError", "duration_ns": 2_000}
+
+
+def test_a_tool_that_returns_an_error_as_its_message_has_failed():
+    (action,) = records(
+        span(
+            {
+                "openinference.span.kind": "TOOL",
+                "tool.name": "read_file",
+                "output.value": json.dumps({"type": "tool", "data": {"content": "no", "tool_call_id": "call_1", "status": "error"}}),
+            },
+            status="ok",
+        )
+    )  # fmt: skip
+    assert action["outcome"]["status"] == "failure"
+    assert action["outcome"]["result"] == "no"
+    assert action["tool"]["call_id"] == "call_1"
+
+
 def test_a_model_that_did_not_answer_is_the_one_that_was_asked():
     (decision,) = records(span({"openinference.span.kind": "LLM", "llm.model_name": "gpt"}, status="error"))
     assert decision["decision"] == {"request_model": "gpt"}

@@ -187,6 +187,16 @@ def test_what_a_library_adds_to_a_message_stays_in_it():
     }
 
 
+def test_an_item_of_a_response_keeps_its_own_id_beside_that_of_the_call():
+    (message,) = read(
+        [{"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "x", "arguments": "{}"}],
+        "assistant",
+    )
+    assert message["parts"] == [
+        {"item_id": "fc_1", "type": "tool_call", "id": "call_1", "name": "x", "arguments": {}}
+    ]
+
+
 @pytest.mark.parametrize("cut", ['[{"role": "user", "parts": [{"type": "te', '{"messages": [', ""])
 def test_text_that_was_cut_off_is_no_message(cut):
     assert read(cut, "user") is None
