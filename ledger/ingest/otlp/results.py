@@ -67,10 +67,10 @@ def tool_message(value: object) -> ToolMessage | None:
 
 def _fields(message: dict[str, Any]) -> dict[str, Any]:
     """A message's own fields, also of one that LangChain serialised with its constructor."""
-    for inner in ("kwargs", "data"):
+    for inner, outer in (("kwargs", {"kwargs", "type"}), ("data", {"data"})):
         if isinstance(message.get(inner), dict):
             return {
-                **{name: member for name, member in message.items() if name not in {inner, "type"}},
+                **{name: member for name, member in message.items() if name not in outer},
                 **message[inner],
             }
     return message
