@@ -49,6 +49,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "mcp": ("ledger/client/adapters/mcp_server.py", "ledger/client/adapters/fastmcp.py"),
     "mcp_types": ("ledger/client/adapters/mcp_server.py", "ledger/client/adapters/fastmcp.py"),
     "agent_os": ("ledger/client/adapters/agt.py",),
+    "openai": ("ledger/client/adapters/azure_ai.py",),
     "ray": ("ledger/client/adapters/ray_serve.py",),
     "fastmcp": ("ledger/client/adapters/fastmcp.py",),
     "pydantic_ai": ("ledger/client/adapters/pydantic_ai.py",),
