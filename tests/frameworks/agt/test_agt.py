@@ -98,3 +98,16 @@ def test_what_it_cannot_keep_is_counted_and_told(monkeypatch, token, caplog):
     assert sink.shutdown(100) is False
     assert sink.lost == 3
     assert [r.levelno for r in caplog.records if "not in the ledger" in r.message] == [logging.ERROR] * 2
+
+
+def test_the_lines_of_the_page_record_a_verdict(page, logged):
+    names = page("agt")
+    names["processor"].on_event(GovernanceEvent(**DENIED))
+    deadline = time.monotonic() + 10
+    while not names["processor"].delivered_count and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert names["sink"].force_flush()
+    assert logged("SELECT policy_effect FROM records WHERE tool_name = 'transfer_funds'") == [
+        {"policy_effect": "deny"}
+    ]
+    names["processor"].shutdown()

@@ -10,6 +10,7 @@ from openai.types.responses import Response
 
 from ledger.client.adapters.azure_ai import Foundry
 from tests.frameworks.claims import ACTIONS, AGENT, MODEL, USER, Ask, Claims, plain
+from tests.frameworks.model_server import Call
 
 ENDPOINT = "https://example.services.ai.azure.com/api/projects/clerk"
 TURNS = 4
@@ -135,3 +136,25 @@ def test_what_azure_ran_itself_is_an_action_of_its_own(ledger, rows):
     assert done["identity_principal"] == USER
     assert failed["outcome_status"] == "failure"
     assert "no" in json.dumps(failed["outcome_result"])
+
+
+def test_the_lines_of_the_page_record_an_action(page, model, rows):
+    model.script([Call("read_file", path="/q3")], "It is empty.")
+    ask = page("azure-ai")["ask"]
+
+    class Project:
+        """The client's endpoint: everything else is Azure's own, which cannot be reached here."""
+
+        def get_openai_client(self):
+            return AIProjectClient(ENDPOINT, Credential()).get_openai_client(
+                base_url=model.url, api_key="none"
+            )
+
+    assert ask(Project(), "Read /q3", tools(["read_file"])) == "It is empty."
+    (row,) = rows(ACTIONS)
+    assert (row["tool_name"], row["outcome_status"], row["identity_principal"]) == (
+        "read_file",
+        "success",
+        USER,
+    )
+    assert plain(row["request_text"]) == "Read /q3"

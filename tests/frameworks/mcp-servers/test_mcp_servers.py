@@ -225,3 +225,19 @@ def test_nothing_is_done_while_the_ledger_is_away(made, ledger, server):
     with listening(made(files, ledger, deny=False)) as url:
         assert "could not be recorded" in use(url, ask)
     assert files.ran == []
+
+
+def test_the_lines_of_the_page_record_an_action(page, logged):
+    server = page("mcp-servers")["server"]
+
+    async def ask():
+        async with FastClient(server) as client:
+            await client.call_tool("read_file", {"path": "/q3"})
+
+    asyncio.run(ask())
+    deadline = time.monotonic() + 10  # the page's own recorder sends the outcome in the background
+    while time.monotonic() < deadline:
+        (row,) = logged(ACTIONS)
+        if row["outcome_status"] is not None:
+            break
+    assert (row["tool_name"], row["tool_server"], row["outcome_status"]) == ("read_file", "files", "success")
