@@ -19,7 +19,8 @@ from mcp_types import INTERNAL_ERROR
 from pydantic import BaseModel
 
 from ledger.client.action import Action
-from ledger.client.adapters.mcp_call import POLICY, RECORDED, action
+from ledger.client.adapters.mcp_call import POLICY, RECORDED, action, meta_of
+from ledger.client.context import extract
 from ledger.client.ledger import Ledger
 
 _reached: Final[ContextVar[list[bool]]] = ContextVar("agent_ledger_fastmcp_reached")
@@ -48,6 +49,14 @@ class _Outside(Middleware):
         here = context.fastmcp_context
         request = here.request_context if here else None
         params["_meta"] = dict(request.meta) if request is not None and request.meta else params.get("_meta")
+        with extract(meta_of(params)):
+            return await self._recorded(context, call_next, params)
+
+    async def _recorded(
+        self, context: MiddlewareContext[Any], call_next: CallNext[Any, Any], params: dict[str, Any]
+    ) -> Any:
+        here = context.fastmcp_context
+        request = here.request_context if here else None
         info = getattr(request.session.client_params, "client_info", None) if request is not None else None
         act = action(
             self._ledger,

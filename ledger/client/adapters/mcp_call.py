@@ -5,11 +5,11 @@ the words it was asked for stay with the client, which may tell its trace in `pa
 """
 
 import hashlib
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from ledger.client.action import Action
+from ledger.client.context import current
 from ledger.client.ledger import Ledger
 from ledger.client.members import Facet
 
@@ -17,9 +17,6 @@ RECORDED: Final = ("tools/call", "resources/read", "prompts/get")
 VERIFIED: Final = "sub of the bearer token, checked by the MCP server"
 CLIENT_INFO: Final = "io.modelcontextprotocol/clientInfo"
 POLICY: Final = {"engine": "mcp.middleware"}
-_TRACEPARENT: Final = re.compile(
-    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(-.*)?"
-)
 _THUMBPRINT_DIGITS: Final = 32
 
 
@@ -42,9 +39,7 @@ def action(
         token: the access token as the SDK's or FastMCP's authentication checked it, or None.
         client: the client's implementation info (`name`, `version`) where it is known.
     """
-    meta = params.get("_meta")
-    meta = meta if isinstance(meta, Mapping) else {}
-    info = meta.get(CLIENT_INFO) or client
+    info = meta_of(params).get(CLIENT_INFO) or client
     name, arguments = params.get("name"), params.get("arguments")
     tool: dict[str, Any] = {"name": name, "operation": method, "protocol": "mcp", "server": server}
     resource: dict[str, Any] | None = None
@@ -58,9 +53,14 @@ def action(
         {key: value for key, value in tool.items() if value is not None},
         resource=resource,
         identity={**_client(info), **_identity(token)},
-        trace=_trace(meta.get("traceparent")),
-        absent={"decision": "made by the MCP client's model"},
+        absent=None if current().decision else {"decision": "made by the MCP client's model"},
     )
+
+
+def meta_of(params: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A request's `_meta`, in which the client may tell its trace: `traceparent` and `baggage`, as HTTP headers do."""
+    meta = params.get("_meta")
+    return meta if isinstance(meta, Mapping) else {}
 
 
 def _identity(token: Any) -> Facet:
@@ -85,8 +85,3 @@ def _client(info: object) -> Facet:
     if not isinstance(info, Mapping):
         return {}
     return {"agent_name": info.get("name"), "agent_version": info.get("version")}
-
-
-def _trace(traceparent: object) -> Facet | None:
-    match = _TRACEPARENT.fullmatch(traceparent) if isinstance(traceparent, str) else None
-    return {"trace_id": match[1], "parent_span_id": match[2]} if match else None

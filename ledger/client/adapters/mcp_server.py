@@ -20,7 +20,8 @@ from mcp_types import INTERNAL_ERROR
 from pydantic import BaseModel
 
 from ledger.client.action import Action
-from ledger.client.adapters.mcp_call import POLICY, RECORDED, action
+from ledger.client.adapters.mcp_call import POLICY, RECORDED, action, meta_of
+from ledger.client.context import extract
 from ledger.client.ledger import Ledger
 
 _reached: Final[ContextVar[list[bool]]] = ContextVar("agent_ledger_mcp_reached")
@@ -48,6 +49,10 @@ class _Outside:
     async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         if ctx.method not in RECORDED or ctx.request_id is None:
             return await call_next(ctx)
+        with extract(meta_of(ctx.params or {})):
+            return await self._recorded(ctx, call_next)
+
+    async def _recorded(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         client = getattr(ctx.session.client_params, "client_info", None)
         act = action(
             self._ledger,
