@@ -37,7 +37,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "ledger/api/otlp.py",
         "ledger/client/adapters/otel.py",
     ),
-    "google": ("ledger/ingest/otlp", "ledger/api/otlp.py"),
+    "google": ("ledger/ingest/otlp", "ledger/client/adapters/a2a.py", "ledger/api/otlp.py"),
     "uvicorn": ("ledger/api/serving.py", "ledger/gateway/serving.py"),
     "httpx": ("ledger/cli", "ledger/client", "ledger/gateway"),
     # agent frameworks, each by its own adapter
@@ -48,6 +48,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "langgraph": ("ledger/client/adapters/langchain.py",),
     "mcp": ("ledger/client/adapters/mcp_server.py", "ledger/client/adapters/fastmcp.py"),
     "mcp_types": ("ledger/client/adapters/mcp_server.py", "ledger/client/adapters/fastmcp.py"),
+    "a2a": ("ledger/client/adapters/a2a.py",),
     "agent_os": ("ledger/client/adapters/agt.py",),
     "openai": ("ledger/client/adapters/azure_ai.py",),
     "ray": ("ledger/client/adapters/ray_serve.py",),
