@@ -14,6 +14,7 @@ from ledger.gateway.upstream import Upstream, media_type
 
 MAX_BODY_BYTES: Final = 32 * 1024 * 1024
 EVENT_STREAM: Final = "text/event-stream"
+ACCEPTED: Final = 202  # the answer comes by another exchange
 FORBIDDEN: Final = (401, 403)
 REDIRECTS: Final = range(300, 400)
 CLIENT_ERRORS: Final = range(400, 500)
@@ -81,10 +82,9 @@ class Exchange:
             self.ended("failure", f"http.{self._status}")
         elif self._too_large or (self._events is not None and self._events.left_out):
             self.ended("unknown", "mcp.answer_too_large")
-        elif self._events is None or not self._resumable:
-            self.ended(
-                "unknown", "mcp.no_answer" if self._status < CLIENT_ERRORS.stop else f"http.{self._status}"
-            )
+        elif not self._resumable or (self._events is None and self._status != ACCEPTED):
+            said = "mcp.no_answer" if self._status < CLIENT_ERRORS.stop else f"http.{self._status}"
+            self.ended("unknown", said)
 
     def broke_off(self) -> None:
         """The server stopped in the middle. A stream of a session may be resumed."""
