@@ -5,6 +5,7 @@ What the code decides (names, codes, whole numbers) is checked here, so that a m
 """
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from enum import Enum
@@ -14,12 +15,13 @@ from typing import Any, Final
 import msgspec
 
 from ledger.core.errors import Code, FormatError
-from ledger.records.limits import MAX_COUNT, MAX_EXT_MEMBERS, MAX_LIST_ITEMS
+from ledger.records.limits import EXT_DEPTH, MAX_COUNT, MAX_EXT_MEMBERS, MAX_LIST_ITEMS, MAX_NAME_CHARACTERS
 from ledger.records.members import MEMBERS, Member, nearest
 from ledger.records.values import content, fact, person
 
 SNAPSHOT_VALUES: Final = 100_000  # of one content; an object that holds itself never ends
 SNAPSHOT_DEPTH: Final = 64
+_NO_KEY: Final = re.compile(r"[^A-Za-z0-9_.:/-]")  # docs/format.md, on the keys of an entry
 TOO_LARGE: Final = "ledger.too_large"
 _MEMBERS: Final = MappingProxyType({member.path: member for member in MEMBERS})
 FACETS: Final = tuple(dict.fromkeys(path.partition(".")[0] for path in _MEMBERS if "." in path))
@@ -76,21 +78,28 @@ def _fact(member: Member, value: object) -> Any:
             raise FormatError(Code.INVALID_MEMBER, f"{member.path}: a whole number from 0", path=member.path)
         return value
     if member.type == "text":
-        return fact(value) if isinstance(value, str | int) else fact(str(value))
+        return fact(value if isinstance(value, str | int) else _text(value))
     return facts_of(value)
 
 
-def facts_of(value: object) -> Any:
+def facts_of(value: object, depth: int = EXT_DEPTH) -> Any:
     """Facts in lists and objects, each text cut and masked; a number with a fraction becomes a text."""
+    if depth == 0:
+        return "…"
     if isinstance(value, Mapping):
-        return {str(key): facts_of(item) for key, item in list(value.items())[:MAX_EXT_MEMBERS]}
+        items = list(value.items())[:MAX_EXT_MEMBERS]
+        return {
+            _NO_KEY.sub("_", str(key))[:MAX_NAME_CHARACTERS] or "_": facts_of(item, depth - 1)
+            for key, item in items
+        }
     if isinstance(value, list | tuple | AbstractSet):
-        return [facts_of(item) for item in list(value)[:MAX_LIST_ITEMS]]
+        made = [facts_of(item, depth - 1) for item in list(value)[:MAX_LIST_ITEMS]]
+        return [item for item in made if item != ""]
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int) and -MAX_COUNT <= value <= MAX_COUNT:
         return value
-    return fact(value if isinstance(value, str) else str(value)) or ""
+    return fact(value if isinstance(value, str) else _text(value)) or ""
 
 
 def content_of(value: object) -> bytes:

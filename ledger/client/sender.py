@@ -120,11 +120,11 @@ class Sender:
         with self._changed:
             self._check_open(waited_for=waited_for)
             line = self._encode(record, self._seq)
-            self._check_room(len(line), waited_for=waited_for)
             waiting = Waiting(line, str(record.get("id")), done if waited_for else None, waited_for or told)
             if self._spooling and self._spool is not None:
-                self._spool.append(line, self._teller(waiting))
+                self._spool.append(line, self._teller(waiting), reserve=waited_for)
             else:
+                self._check_memory(len(line), waited_for=waited_for)
                 self._queue.append(waiting)
                 self._bytes += len(line)
             self._seq += 1
@@ -208,11 +208,9 @@ class Sender:
         ):
             raise LedgerAway(str(self._away))
 
-    def _check_room(self, size: int, *, waited_for: bool) -> None:
-        if self._spool is not None and not self._spool.room(self._bytes + size, reserve=waited_for):
-            raise LedgerAway(f"the spool {self._spool.path} is full, and the ledger is away: {self._away}")
-        if not self._spooling and self._bytes + size > (WAITING_BYTES if waited_for else 2 * WAITING_BYTES):
-            raise LedgerAway(f"{self._bytes:,} bytes wait to be sent, and no more are kept: {self._away}")
+    def _check_memory(self, size: int, *, waited_for: bool) -> None:
+        if self._bytes + size > (WAITING_BYTES if waited_for else 2 * WAITING_BYTES):
+            raise LedgerAway(f"{self._bytes:,} bytes wait to be sent, and no more are kept: {self.why()}")
 
     # ---- the thread
 

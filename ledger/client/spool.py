@@ -46,7 +46,7 @@ class Spool:
 
         Args:
             path: a folder of this process alone: two processes cannot share one.
-            max_bytes: how much it holds; when it is full, no tool runs.
+            max_bytes: how much it holds, what was refused included; when it is full, no tool runs.
 
         Raises:
             ValueError: `max_bytes` is too small to hold a record.
@@ -60,6 +60,7 @@ class Spool:
         self._files: deque[tuple[Path, int]] = deque()  # oldest first, with their sizes
         self._last: FileIO | None = None
         self._next = 1
+        self._refused_bytes = 0
         self._read_at = 0  # within the oldest file
         self._unsynced: list[Told | None] = []
         self._broken: OSError | None = None
@@ -91,6 +92,8 @@ class Spool:
                 f"another recorder writes to the spool {self.path}: give each a folder of its own",
             ) from None
         self._lock = lock
+        refused = self.path / REFUSED
+        self._refused_bytes = refused.stat().st_size if refused.exists() else 0
         for file in sorted(self.path.glob(f"*{ENDING}")):
             self._next = int(file.stem) + 1
             self._recover(file)
@@ -128,24 +131,27 @@ class Spool:
 
     @property
     def size_bytes(self) -> int:
-        """How much it holds, with what of the oldest file is delivered already."""
-        return sum(size for _, size in self._files)
+        """How much it holds: also what was refused, and what of the oldest file is delivered already."""
+        return sum(size for _, size in self._files) + self._refused_bytes
 
-    def room(self, size: int, *, reserve: bool) -> bool:
-        """Whether records of so many bytes fit. With `reserve`, what is kept for outcomes is left alone."""
-        kept = self.max_bytes // RESERVE_PART if reserve else 0
-        return self.size_bytes + size + _CRC_BYTES + 1 <= self.max_bytes - kept
+    def append(self, line: bytes, told: Told | None = None, *, reserve: bool = False) -> None:
+        """Add a record.
 
-    def append(self, line: bytes, told: Told | None = None) -> None:
-        """Add a record; `told` is called from another thread when it is on the disk, or with what went wrong.
+        Args:
+            line: the record as it is sent.
+            told: called from another thread when it is on the disk, or with what went wrong.
+            reserve: leave alone what is kept for outcomes.
 
         Raises:
-            LedgerAway: it cannot be written. Whether it fits is for the caller to ask before.
+            LedgerAway: it does not fit, or cannot be written.
         """
         data = b"%08x %b\n" % (crc32(line), line)
+        kept = self.max_bytes // RESERVE_PART if reserve else 0
         with self._changed:
             if self._lock is None:
                 raise LedgerAway(f"the spool {self.path} is closed")
+            if self.size_bytes + len(data) > self.max_bytes - kept:
+                raise LedgerAway(f"the spool {self.path} is full ({self.max_bytes:,} bytes)")
             try:
                 if self._broken is not None:
                     raise self._broken
@@ -278,7 +284,7 @@ class Spool:
         """Keep a record that the ledger will not take, and why."""
         about = {"problem": problem, "record": line.decode(errors="replace")}
         with _open(self.path / REFUSED, "ab") as stream:
-            stream.write(json.dumps(about).encode() + b"\n")
+            self._refused_bytes += stream.write(json.dumps(about).encode() + b"\n")
             os.fsync(stream.fileno())
 
 

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -242,10 +242,12 @@ def test_a_spooled_record_that_is_refused_is_kept_and_said_and_stops_nothing(pla
 
 
 class Busy(BaseHTTPRequestHandler):
-    """Stands before a real ledger, and answers the first two posts with 429 and Retry-After."""
+    """Stands before a real ledger, and answers some posts itself."""
 
     protocol_version = "HTTP/1.1"
     behind: str
+    full = 0  # so many first posts are answered with 429 and Retry-After
+    most = 1_000  # a post with more records is answered with 413
     times: list[float]
     groups: list[int]
 
@@ -253,9 +255,12 @@ class Busy(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if self.command == "POST":
             self.times.append(time.monotonic())
-            if len(self.times) <= 2:
+            if len(self.times) <= self.full:
                 problem = {"type": "urn:agent-ledger:problem:queue-full", "status": 429, "detail": "full"}
                 return self.answer(429, json.dumps(problem).encode(), ("Retry-After", "1"))
+            if len(body.splitlines()) > self.most:
+                problem = {"type": "urn:agent-ledger:problem:body-too-large", "status": 413, "detail": "much"}
+                return self.answer(413, json.dumps(problem).encode())
             self.groups.append(len(body.splitlines()))
         kept = {
             name: self.headers[name] for name in ("Authorization", "Content-Type") if name in self.headers
@@ -278,24 +283,67 @@ class Busy(BaseHTTPRequestHandler):
         pass
 
 
-def test_a_busy_ledger_is_given_the_time_it_asks_for_and_what_waits_goes_as_one_group(server):
-    handler = type("Handler", (Busy,), {"behind": server.url, "times": [], "groups": []})
+@contextmanager
+def standing_before(server: Server, **how: int):
+    """The address of such a one, and what it saw."""
+    handler = type("Handler", (Busy,), {"behind": server.url, "times": [], "groups": [], **how})
     busy = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=busy.serve_forever).start()
     try:
-        with Ledger(f"http://127.0.0.1:{busy.server_port}", token(server), timeout_s=10) as ledger:
-            threads = [threading.Thread(target=ledger.action("x").start) for _ in range(20)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-        first, second, third = handler.times[:3]
-        assert second - first >= 1
-        assert third - second >= 1
-        assert 20 in handler.groups[:2]
+        yield f"http://127.0.0.1:{busy.server_port}", handler
     finally:
         busy.shutdown()
         busy.server_close()
+
+
+def at_once(ledger: Ledger, count: int) -> None:
+    threads = [threading.Thread(target=ledger.action("x").start) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def test_a_busy_ledger_is_given_the_time_it_asks_for_and_what_waits_goes_as_one_group(server):
+    with standing_before(server, full=2) as (url, seen), Ledger(url, token(server), timeout_s=10) as ledger:
+        at_once(ledger, 20)
+        first, second, third = seen.times[:3]
+        assert second - first >= 1
+        assert third - second >= 1
+        assert 20 in seen.groups[:2]
+
+
+def test_what_is_too_much_at_once_for_something_in_between_goes_in_parts(server):
+    before = len(entries(server))
+    with (
+        standing_before(server, full=1, most=3) as (url, seen),
+        Ledger(url, token(server), timeout_s=10) as ledger,
+    ):
+        at_once(ledger, 20)
+        assert sum(seen.groups) == 20
+        assert max(seen.groups) <= 3
+    check_sources(entries(server)[before:])
+
+
+def test_memory_is_bounded_and_what_no_longer_fits_is_refused_or_said(place, monkeypatch, caplog):
+    monkeypatch.setattr("ledger.client.sender.WAITING_BYTES", 100_000)
+    server = place()
+    ledger = Ledger(server.url, token(server), timeout_s=3)
+    running = [ledger.action("step").start() for _ in range(30)]
+    server.kill()
+    for act in running:
+        act.succeed("x" * 10_000)
+    with pytest.raises(LedgerAway, match="no more are kept"):
+        ledger.action("step", arguments="x" * 99_000).start()
+    assert ledger._sender._bytes <= 200_000
+    assert 10 <= ledger.lost < 30
+    assert caplog.text.count("is lost") == ledger.lost
+    server = place()
+    ledger.flush(20)
+    with pytest.raises(RecordsLost):
+        ledger.close()
+    ended = [record for record in entries(server) if record["type"] == "action.outcome"]
+    assert len(ended) >= 30 - ledger.lost
 
 
 def test_many_tasks_wait_without_holding_up_the_loop(place):
