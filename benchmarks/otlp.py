@@ -52,14 +52,18 @@ def _spans(record: dict) -> tuple[Span, Span]:
         "gen_ai.tool.call.result": json.dumps(record["outcome"]["result"]),
     }
     return (
-        _span(trace_id, chat_id, b"", "chat gpt-5", Span.SPAN_KIND_CLIENT, common | chat),
+        _span((trace_id, chat_id, b""), "chat gpt-5", Span.SPAN_KIND_CLIENT, common | chat),
         _span(
-            trace_id, tool_id, chat_id, "execute_tool send_money", Span.SPAN_KIND_INTERNAL, common | execution
+            (trace_id, tool_id, chat_id),
+            "execute_tool send_money",
+            Span.SPAN_KIND_INTERNAL,
+            common | execution,
         ),
     )
 
 
-def _span(trace_id: bytes, span_id: bytes, parent: bytes, name: str, kind: int, attributes: dict) -> Span:
+def _span(ids: tuple[bytes, bytes, bytes], name: str, kind: int, attributes: dict) -> Span:
+    trace_id, span_id, parent = ids
     return Span(
         trace_id=trace_id,
         span_id=span_id,

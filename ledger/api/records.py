@@ -1,10 +1,12 @@
 """`POST /v1/records`: where everything that is recorded comes in."""
 
 import asyncio
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
 from fastapi import APIRouter, Request
+from msgspec import UNSET, Struct, UnsetType
 from starlette.responses import Response
 
 from ledger.api.answers import Result
@@ -16,6 +18,7 @@ from ledger.core.errors import Code, LedgerError
 from ledger.ingest.arrow.prepare import MEDIA_TYPE as ARROW
 from ledger.ingest.arrow.prepare import prepare_stream
 from ledger.ingest.native import JSON, read_records
+from ledger.log.plan import Appended
 from ledger.records.prepare import prepare
 from ledger.records.prepared import Prepared
 from ledger.trust.tokens import Operation
@@ -75,21 +78,38 @@ def _prepared(record: bytes, serving: Service, submitter: str) -> Prepared:
 def _single(item: Prepared, result: Result) -> Response:
     if isinstance(result, LedgerError):
         raise result
-    return _Json(_answer(item, result), OK if result.existing else CREATED)
+    return _Json(_encode(_answer(item, result)), OK if result.existing else CREATED)
 
 
-def _answer(item: Prepared, result: Result) -> bytes:
-    """One record's answer. Put together by hand: this is said once for each record."""
-    if isinstance(result, LedgerError):
-        raise TypeError(result)
-    return b'{"id":%b,"seq":%d,"leaf_hash":"%b","recorded_at":"%b","existing":%b,"size":%d%b}' % (
-        _encode(result.id),
+class _Answer(Struct, gc=False):
+    """What is said of one record. Encoded at once for all of a batch: it is said once for each."""
+
+    id: str
+    seq: int
+    leaf_hash: str
+    recorded_at: str
+    existing: bool
+    size: int
+    id_generated: bool | UnsetType = UNSET
+
+
+class _Batch(Struct):
+    size: int
+    appended: int
+    existing: int
+    refused: int
+    results: list[_Answer | dict[str, Any]]
+
+
+def _answer(item: Prepared, result: Appended) -> _Answer:
+    return _Answer(
+        result.id,
         result.seq,
-        result.leaf_hash.hex().encode(),
-        result.recorded_at.encode(),
-        b"true" if result.existing else b"false",
+        result.leaf_hash.hex(),
+        result.recorded_at,
+        result.existing,
         result.size,
-        b',"id_generated":true' if item.generated_id else b"",
+        True if item.generated_id else UNSET,
     )
 
 
@@ -119,13 +139,10 @@ async def _batch(request: Request, read: list[Read]) -> Response:
     serving: Service = request.app.state.service
     strict = STRICT in header(request, b"prefer").replace(" ", "").lower()
     good = [item for item in read if isinstance(item, Prepared)]
-    results: list[Read | tuple[Prepared, Result]] = list(read)
     if strict and len(good) < len(read):
-        results = [_not_written() if isinstance(item, Prepared) else item for item in read]
-    elif good:
-        outcomes = iter(await request.app.state.answers.submit(good, atomic=strict))
-        results = [(item, next(outcomes)) if isinstance(item, Prepared) else item for item in read]
-    return _report(serving, results, strict=strict)
+        return _report(serving, read, iter([_not_written()] * len(good)), strict=True)
+    outcomes = await request.app.state.answers.submit(good, atomic=strict) if good else []
+    return _report(serving, read, iter(outcomes), strict=strict)
 
 
 def _prepare_all(records: list[bytes], serving: Service, submitter: str) -> list[Read]:
@@ -144,34 +161,27 @@ def _not_written() -> LedgerError:
     )
 
 
-def _report(serving: Service, results: list[Any], *, strict: bool) -> Response:
-    shown: list[bytes] = []
+def _report(serving: Service, read: list[Read], outcomes: Iterator[Result], *, strict: bool) -> Response:
+    """What became of each record: of one that could be read, the next of `outcomes`."""
+    shown: list[_Answer | dict[str, Any]] = []
     problems: list[dict[str, Any]] = []
-    appended = existing = 0
-    for index, result in enumerate(results):
-        item, outcome = (
-            result if isinstance(result, tuple) and not isinstance(result, Prepared) else (None, result)
-        )
-        if isinstance(outcome, LedgerError):
+    appended = 0
+    for index, item in enumerate(read):
+        outcome = next(outcomes) if isinstance(item, Prepared) else item
+        if isinstance(item, Prepared) and not isinstance(outcome, LedgerError):
+            appended += not outcome.existing
+            shown.append(_answer(item, outcome))
+        elif isinstance(outcome, LedgerError):
             serving.telemetry.refused(outcome.code)
             problems.append(problem(outcome, record=index))
-            shown.append(_encode(problems[-1]))
-        else:
-            appended += not outcome.existing
-            existing += outcome.existing
-            shown.append(_answer(item, outcome))
+            shown.append(problems[-1])
+    existing = len(read) - len(problems) - appended
     if strict and problems:
         return _all_refused(problems)
     stopped = [p for p in problems if p["status"] >= 500]  # noqa: PLR2004 - the server's fault, so the client sends it all again
     if stopped and not appended and not existing:
         return problem_response({**stopped[0], "results": problems})
-    body = b'{"size":%d,"appended":%d,"existing":%d,"refused":%d,"results":[%b]}' % (
-        serving.log.head().size,
-        appended,
-        existing,
-        len(problems),
-        b",".join(shown),
-    )
+    body = _encode(_Batch(serving.log.head().size, appended, existing, len(problems), shown))
     status = MULTI_STATUS if problems else CREATED if appended else OK
     return Response(body, status, media_type=JSON)
 
