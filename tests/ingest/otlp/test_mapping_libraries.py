@@ -360,6 +360,44 @@ def log(event_name, body, **members):
     )
 
 
+def test_autogens_messages_are_taken_out_of_the_hop_that_passed_them_on():
+    passed = {
+        "response": {
+            "inner_messages": [
+                {
+                    "type": "ToolCallRequestEvent",
+                    "source": "Finance",
+                    "id": "e1",
+                    "models_usage": {"prompt_tokens": 42, "completion_tokens": 7},
+                    "created_at": "2026-11-21T01:26:03.812842Z",
+                    "content": [{"id": "call_1", "name": "read_file", "arguments": json.dumps(PATH)}],
+                },
+                {
+                    "type": "ToolCallExecutionEvent",
+                    "source": "Finance",
+                    "id": "e2",
+                    "created_at": "2026-11-21T01:26:03.815383Z",
+                    "content": [
+                        {"call_id": "call_1", "name": "read_file", "content": "EACCES", "is_error": True}
+                    ],
+                },
+            ]
+        }
+    }
+    run = "e4c9d293-d366-4ca6-9b97-8a3ead0d4135"
+    attributes = {"message": json.dumps(passed), "messaging.destination": f"Manager_{run}.({run})-A"}
+    decision, intent, outcome, hop = records(span(attributes, scope="autogen SingleThreadedAgentRuntime"))
+    assert decision["decision"]["input_tokens"] == 42
+    assert decision["time"] == "2026-11-21T01:26:03.812842000Z", "the same in each hop"
+    assert intent["tool"] == {"name": "read_file", "call_id": "call_1", "arguments": PATH}
+    assert outcome["type"] == "action.outcome"
+    assert outcome["outcome"] == {"result": "EACCES", "status": "failure"}
+    assert {record["request"]["conversation_id"] for record in (decision, intent, outcome, hop)} == {run}
+    left = hop["source"]["original"]["attributes"]["message"]["response"]["inner_messages"]
+    assert [event["id"] for event in left] == ["e1", "e2"]
+    assert "content" not in left[0]
+
+
 @pytest.mark.parametrize(
     "body", [{"content": "Read the report."}, '{"role": "user", "content": "Read the report."}']
 )
