@@ -126,8 +126,8 @@ first_of AS (  -- one record speaks for a span
 host AS (  -- the calls in the spans above, without an agent or a model between
     SELECT run.n, run.role, above.distance, host.n AS host, host.role AS host_role, above.distance <= coalesce(edge.call, 99) AS nearest,
         host.name = run.name AS same_name, host.call_id = run.call_id OR host.arguments = run.arguments AS same_call,
-        host.name IS NULL OR run.name IS NULL OR host.name = run.name OR regexp_matches(host.name, '[-_./:]' || regexp_escape(run.name) || '$')
-            OR regexp_matches(run.name, '[-_./:]' || regexp_escape(host.name) || '$') AS alike
+        coalesce(host.name = run.name OR ends_with(host.name, run.name) AND substr(host.name, -len(run.name) - 1, 1) IN ('-', '_', '.', '/', ':')
+            OR ends_with(run.name, host.name) AND substr(run.name, -len(host.name) - 1, 1) IN ('-', '_', '.', '/', ':'), TRUE) AS alike
     FROM run JOIN edge USING (sid) JOIN live.above USING (sid) JOIN first_of host ON host.sid = above.up
     WHERE above.distance < coalesce(edge.stop, 99)
 ),

@@ -39,7 +39,8 @@ way AS (
     UNION ALL SELECT 3, 'call_id', FALSE, unit, role, since, [submitter, scope, call_id] FROM conversation WHERE role <> 'policy'
     UNION ALL SELECT 4, 'arguments', FALSE, unit, role, since, [submitter, scope, name, arguments] FROM trace WHERE call_id IS NULL OR role = 'asked'
     UNION ALL SELECT 5, 'arguments', FALSE, unit, role, since, [submitter, scope, name, arguments] FROM trace WHERE call_id IS NULL OR role <> 'asked'
-    UNION ALL SELECT 6, 'arguments', FALSE, unit, role, since, [submitter, scope, bare_name, arguments] FROM trace WHERE call_id IS NULL OR role = 'asked'
+    UNION ALL SELECT 6, 'arguments', FALSE, unit, role, since, [submitter, scope, bare_name, arguments,
+        CASE WHEN (role = 'asked') = (name <> bare_name) THEN 'asked as a plugin''s' ELSE 'ran as a plugin''s' END] FROM trace WHERE call_id IS NULL OR role = 'asked'
     UNION ALL SELECT 7, 'instance', FALSE, unit, role, since, [submitter, scope, call_id, name, arguments] FROM process WHERE role <> 'policy'
     UNION ALL SELECT 8, 'instance', FALSE, unit, role, since, [submitter, scope, name, arguments] FROM process WHERE call_id IS NULL OR role = 'asked'
     UNION ALL SELECT 9, 'instance', FALSE, unit, role, since, [submitter, scope, call_id, name] FROM process WHERE arguments IS NULL OR role = 'asked'

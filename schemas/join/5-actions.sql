@@ -20,7 +20,7 @@ FROM record LEFT JOIN live.root USING (unit) LEFT JOIN whole ON whole.root = roo
 -- Who is believed about an outcome: an SDK's hook saw what happened, a span only that something ran, an MCP client only that it was answered.
 CREATE OR REPLACE TABLE live.ruled AS
 WITH placed AS (
-    SELECT own.action, own.rule, own.far, fact.*, fact.n + CASE WHEN far THEN 1::BIGINT << 40 WHEN role = 'echo' THEN 1::BIGINT << 39 ELSE 0 END AS place,
+    SELECT own.action, own.rule, own.far, fact.* EXCLUDE (action_id, name, span_id, instance, response_id, part, lib, output), fact.n + CASE WHEN far THEN 1::BIGINT << 40 WHEN role = 'echo' THEN 1::BIGINT << 39 ELSE 0 END AS place,
         CASE WHEN role = 'mcp' AND outcome_status = 'unknown' THEN 7 WHEN far THEN 6 WHEN role = 'echo' THEN 5 WHEN role = 'mcp' AND side = 'client' THEN 4
             ELSE list_position(['sdk', 'ran', 'result', 'mcp'], role) - 1 END AS standing
     FROM live.own JOIN live.fact USING (n)
@@ -42,7 +42,7 @@ SELECT
     bool_or(no_request) AS no_request, bool_or(no_decision) AS no_decision, bool_or(no_tool) AS no_tool,
     bool_or(no_identity) AS no_identity, bool_or(no_resource) AS no_resource,
     bool_or(whole AND outcome_status IS NULL AND coalesce(policy_effect, 'allow') IN ('allow', 'not_evaluated')) AS told_whole,
-    list_sort(list_distinct(list(submitter))) AS submitters,
+    list_sort([any_value(submitter) FILTER (NOT far)] || coalesce(list(DISTINCT submitter) FILTER (far), [])) AS submitters,
     coalesce(bool_or(outcome_status IN ('failure', 'denied')), FALSE) AS failed, coalesce(bool_or(outcome_status = 'success' AND standing < 3), FALSE) AS done,
     count(made_id) > count(DISTINCT made_id) AS contradicted
 FROM live.ruled
