@@ -1,8 +1,8 @@
-"""python -m benchmarks [ingest|dialects|single|verify|where] [--quick]"""
+"""python -m benchmarks [ingest|dialects|single|verify|where|sdk] [--quick]"""
 
 import sys
 
-from benchmarks import dialects, ingest, single, verify, where
+from benchmarks import dialects, ingest, sdk, single, verify, where
 
 PARTS = {
     "ingest": ingest.run,
@@ -10,6 +10,7 @@ PARTS = {
     "single": single.run,
     "verify": verify.run,
     "where": where.run,
+    "sdk": sdk.run,
 }
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ act.result = send(to)
 
 import atexit
 import functools
-import inspect
 import logging
 import os
 import sys
@@ -26,6 +25,8 @@ from ledger.client.errors import ForkError, LedgerAway
 from ledger.client.exchange import Exchange
 from ledger.client.keyfile import AgentKey
 from ledger.client.members import Facet, cleaned
+from ledger.client.recorded import Resource
+from ledger.client.recorded import recorded as decorated
 from ledger.client.seal import Disclose, Seal
 from ledger.client.sender import Sender
 from ledger.client.spool import Spool
@@ -175,7 +176,7 @@ class Ledger:
         *,
         tool: str | None = None,
         effect: Effect | None = None,
-        resource: Callable[..., Facet | None] | None = None,
+        resource: Resource | None = None,
         **members: Any,
     ) -> Any:
         """Decorator: each call of the function is an action, its parameters the arguments, what it returns the result.
@@ -189,31 +190,8 @@ class Ledger:
         """
         if function is None:
             return functools.partial(self.recorded, tool=tool, effect=effect, resource=resource, **members)
-        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-            raise TypeError(f"{function.__name__} is a generator: use `with ledger.action(…)` inside it")
-        signature = inspect.signature(function)
-
-        def begun(args: Any, kwargs: Any) -> Action:
-            bound = signature.bind(*args, **kwargs)
-            bound.apply_defaults()
-            given = {name: value for name, value in bound.arguments.items() if name not in {"self", "cls"}}
-            done_to = resource(**given) if resource is not None else None
-            name = tool or function.__name__
-            return self.action(name, arguments=given, effect=effect, resource=done_to, **members)
-
-        @functools.wraps(function)
-        def run(*args: Any, **kwargs: Any) -> Any:
-            with begun(args, kwargs) as act:
-                act.result = function(*args, **kwargs)
-            return act.result
-
-        @functools.wraps(function)
-        async def arun(*args: Any, **kwargs: Any) -> Any:
-            async with begun(args, kwargs) as act:
-                act.result = await function(*args, **kwargs)
-            return act.result
-
-        return arun if inspect.iscoroutinefunction(function) else run
+        made = functools.partial(self.action, effect=effect, **members)
+        return decorated(function, made, tool, resource)
 
     # ---- what is known around them
 

@@ -12,44 +12,22 @@ import logging
 import random
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, InvalidStateError
-from contextlib import suppress
-from dataclasses import dataclass
+from concurrent.futures import Future
 from typing import Any, Final
 
 from ledger.client.errors import ForkError, LedgerAway, RecordsLost
 from ledger.client.exchange import AwayError, Exchange, Refused
 from ledger.client.http import ProblemError
 from ledger.client.spool import Spool
+from ledger.client.waiting import GROUP_BYTES, GROUP_RECORDS, Done, Queue, Waiting, settle
 
-GROUP_RECORDS: Final = 500
-GROUP_BYTES: Final = 4_000_000
 WAITING_BYTES: Final = 32 * 1024 * 1024  # in memory; outcomes of what has started may take as much again
 FIRST_RETRY_S: Final = 0.1
 MAX_RETRY_S: Final = 5.0
 
 logger = logging.getLogger(__name__)
 Encoder = Callable[[Mapping[str, Any], int], bytes]
-Done = Future[None]
-
-
-@dataclass(slots=True)
-class Waiting:
-    """A record on its way.
-
-    Attributes:
-        line: as it is sent.
-        id: its id.
-        done: for who waits for it, or None.
-        told: whether the caller knows already that it may not arrive: then it is no loss.
-    """
-
-    line: bytes
-    id: str
-    done: Done | None
-    told: bool
 
 
 class Sender:
@@ -79,8 +57,7 @@ class Sender:
         self._exchange, self._encode, self._spool = exchange, encode, spool
         self._patience_s, self._begun = patience_s, begun
         self._changed = threading.Condition()
-        self._queue: deque[Waiting] = deque()
-        self._bytes = 0
+        self._queue = Queue()
         self._seq = 0
         self._closing = False
         self._spooling = False
@@ -125,8 +102,7 @@ class Sender:
                 self._spool.append(line, self._teller(waiting), reserve=waited_for)
             else:
                 self._check_memory(len(line), waited_for=waited_for)
-                self._queue.append(waiting)
-                self._bytes += len(line)
+                self._queue.add(waiting)
             self._seq += 1
             self._begin()
             self._changed.notify_all()
@@ -209,8 +185,10 @@ class Sender:
             raise LedgerAway(str(self._away))
 
     def _check_memory(self, size: int, *, waited_for: bool) -> None:
-        if self._bytes + size > (WAITING_BYTES if waited_for else 2 * WAITING_BYTES):
-            raise LedgerAway(f"{self._bytes:,} bytes wait to be sent, and no more are kept: {self.why()}")
+        if self._queue.bytes + size > (WAITING_BYTES if waited_for else 2 * WAITING_BYTES):
+            raise LedgerAway(
+                f"{self._queue.bytes:,} bytes wait to be sent, and no more are kept: {self.why()}"
+            )
 
     # ---- the thread
 
@@ -222,7 +200,7 @@ class Sender:
                         return
                     self._changed.wait(self._until_next())
                 spooling = self._spooling
-                group = [] if spooling else self._group()
+                group = [] if spooling else self._queue.group()
             try:
                 if spooling:
                     self._replay()
@@ -249,16 +227,6 @@ class Sender:
     def _until_next(self) -> float | None:
         return self._exchange.look_in_s() if self._idle() else max(self._retry_at - time.monotonic(), 0.0)
 
-    def _group(self) -> list[Waiting]:
-        group: list[Waiting] = []
-        size = 0
-        for waiting in self._queue:
-            size += len(waiting.line)
-            if group and (len(group) >= GROUP_RECORDS or size > GROUP_BYTES):
-                break
-            group.append(waiting)
-        return group
-
     def _answered(self, group: list[Waiting], results: list[Refused | None]) -> None:
         for waiting, refused in zip(group, results, strict=False):
             problem = refused.problem if refused is not None else None
@@ -267,8 +235,7 @@ class Sender:
             elif problem is not None and not waiting.told:
                 self.lose(waiting.id, f"the ledger refuses it: {problem.detail} [{problem.code}]")
             with self._changed:
-                self._queue.popleft()
-                self._bytes -= len(waiting.line)
+                self._queue.take()
 
     def _replay(self) -> None:
         spool = self._spool
@@ -334,8 +301,7 @@ class Sender:
         if self._spool is None:
             return
         while self._queue:
-            waiting = self._queue.popleft()
-            self._bytes -= len(waiting.line)
+            waiting = self._queue.take()
             try:
                 self._spool.append(waiting.line, self._teller(waiting))
             except LedgerAway as error:
@@ -369,18 +335,7 @@ class Sender:
         with self._changed:
             if self._forked is None:
                 self._to_spool()
-            for waiting in self._queue:
-                self._teller(waiting)(error)
-            self._queue.clear()
-            self._bytes = 0
+            while self._queue:
+                self._teller(self._queue.take())(error)
             if self._spool is not None and not self._spool.empty:
                 logger.warning("records wait in the spool for the next start: %s", error)
-
-
-def settle(done: Done, error: BaseException | None) -> None:
-    """Say how it went, if anybody still listens."""
-    with suppress(InvalidStateError):
-        if error is None:
-            done.set_result(None)
-        else:
-            done.set_exception(error)

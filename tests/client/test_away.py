@@ -335,7 +335,7 @@ def test_memory_is_bounded_and_what_no_longer_fits_is_refused_or_said(place, mon
         act.succeed("x" * 10_000)
     with pytest.raises(LedgerAway, match="no more are kept"):
         ledger.action("step", arguments="x" * 99_000).start()
-    assert ledger._sender._bytes <= 200_000
+    assert ledger._sender._queue.bytes <= 200_000
     assert 10 <= ledger.lost < 30
     assert caplog.text.count("is lost") == ledger.lost
     server = place()
