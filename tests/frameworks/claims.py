@@ -63,12 +63,19 @@ class Desk:
         return [self.send_summary, self.read_file, self.fail_loudly]
 
 
+def described(tool: str, arguments: Any) -> dict[str, Any]:
+    """What the app says of its tools: an adapter's `describe`."""
+    if tool == "read_file":
+        return {"effect": "read", "resource": {"type": "file", "id": arguments["path"]}}
+    return {"effect": "send", "resource": {"type": "mailbox", "id": arguments["to"]}}
+
+
 @dataclass(frozen=True)
 class Ask:
     """One run of an agent: named AGENT, of model MODEL at `model_url`, with `desk.tools`.
 
     `deny` are the tools that a hook of the framework's own, inside ours, refuses. `stream`: read the answer as it
-    comes. The agent runs for `user` in `conversation`, as an app of this framework would tell it.
+    comes. The adapter is given `described`. The agent runs for `user` in `conversation`, as an app of this framework would tell it.
     """
 
     ledger: Ledger
@@ -88,7 +95,7 @@ class Claims(ABC):
     """Where the adapter takes the user from, as `identity.principal_source` says it."""
 
     missing: ClassVar[set[str]] = set()
-    """Facets (request, decision, tool, identity) that this framework cannot tell; its page says so."""
+    """Facets (request, decision, tool, identity, resource) that this framework cannot tell; its page says so."""
 
     untold: ClassVar[set[str]] = set()
     """Columns of `actions` that this framework cannot tell: decision_response_id, tool_call_id, ...; its page says so."""
@@ -133,13 +140,15 @@ class Claims(ABC):
             "identity_agent_name": AGENT,
             "identity_principal": USER,
             "identity_principal_source": self.principal_source,
+            "resource_id": next(iter(arguments.values())),
+            "tool_effect": described(tool, arguments)["effect"],
         }
         expected = {name: value for name, value in told.items() if name not in self.untold | untold}
         assert {name: plain(row[name]) for name in expected} == expected
         assert plain(row["tool_arguments"]) == arguments
-        assert set(row["facets_missing"]) - {"resource"} == self.missing
+        assert set(row["facets_missing"]) == self.missing
 
-    def test_an_action_is_one_row_with_its_facets(self, ledger, model, rows):
+    def test_an_action_is_one_row_with_its_five_facets(self, ledger, model, rows):
         model.script([Call("send_summary", to="bob")], ANSWER)
         desk = Desk()
         assert ANSWER in self.drive(Ask(ledger, model.url, desk))

@@ -27,13 +27,13 @@ from agent_framework import (
 from ledger.client.action import Action
 from ledger.client.adapters.run import (
     USER_KEYS,
-    Decisions,
+    Describe,
+    Recorder,
     Run,
     answer_part,
     call_part,
     parsed,
     text_part,
-    user_of,
 )
 from ledger.client.ledger import Ledger
 
@@ -48,16 +48,17 @@ _POLICY: Final = {"engine": "agent_framework.middleware"}
 class LedgerMiddleware(AgentMiddleware):
     """Records an agent's runs. One may serve many agents; give it to each, before all other middleware."""
 
-    def __init__(self, ledger: Ledger, *, user_keys: Sequence[str] = USER_KEYS) -> None:
+    def __init__(
+        self, ledger: Ledger, *, user_keys: Sequence[str] = USER_KEYS, describe: Describe | None = None
+    ) -> None:
         """A recorder of runs.
 
         Args:
             ledger: where they are recorded.
             user_keys: under which of these keys of `function_invocation_kwargs`, else of `session.state`, the app tells its user.
+            describe: what the app says of its tools, such as their `effect` and `resource`.
         """
-        self._ledger = ledger
-        self._user_keys = user_keys
-        self._decisions = Decisions()
+        self._recorder = Recorder(ledger, user_keys, describe)
 
     async def process(self, context: AgentContext, call_next: Next) -> None:
         """Record what was asked, and put the recorders around this run's middleware."""
@@ -71,12 +72,10 @@ class LedgerMiddleware(AgentMiddleware):
     def _run(self, context: AgentContext) -> Run:
         session = context.session
         conversation = session.session_id if session else (context.options or {}).get("conversation_id")
-        user = user_of(
-            context.function_invocation_kwargs, "function_invocation_kwargs", self._user_keys
-        ) or user_of(session.state if session else {}, "session.state", self._user_keys)
+        given, state = context.function_invocation_kwargs, session.state if session else {}
+        user = self._recorder.user_of(function_invocation_kwargs=given, **{"session.state": state})
         return Run(
-            self._ledger,
-            self._decisions,
+            self._recorder,
             request={"text": _last_words(context.messages), "conversation_id": conversation},
             identity={"agent_id": context.agent.id, "agent_name": context.agent.name, **user},
             scope=conversation,

@@ -19,7 +19,7 @@ from openai import AsyncOpenAI, OpenAI
 from openai.types.responses import Response
 
 from ledger.client.action import Action
-from ledger.client.adapters.run import Decisions, Run, call_part, text_part
+from ledger.client.adapters.run import Describe, Recorder, Run, call_part, text_part
 from ledger.client.ledger import Ledger
 
 Client = TypeVar("Client", OpenAI, AsyncOpenAI)
@@ -46,6 +46,7 @@ class Foundry:
         user: str | None = None,
         user_source: str = "the application",
         conversation: str | None = None,
+        describe: Describe | None = None,
     ) -> None:
         """A recorder.
 
@@ -55,9 +56,10 @@ class Foundry:
             user: for whom the application asks.
             user_source: where the application has that from.
             conversation: the application's own name for it.
+            describe: what the app says of its tools, such as their `effect` and `resource`.
         """
-        self._ledger, self._functions = ledger, functions
-        self._decisions = Decisions()
+        self._functions = functions
+        self._recorder = Recorder(ledger, describe=describe)
         self._user = {"principal": user, "principal_source": user_source} if user else {}
         self._conversation = conversation
         self._text: Any = None
@@ -115,8 +117,7 @@ class Foundry:
         reference = (asked.get("extra_body") or {}).get("agent_reference") or {}
         conversation = self._conversation or asked.get("conversation")
         run = Run(
-            self._ledger,
-            self._decisions,
+            self._recorder,
             request={
                 "text": self._text,
                 "conversation_id": conversation if isinstance(conversation, str) else None,
@@ -172,7 +173,7 @@ class Foundry:
         """A tool that ran before anybody here heard of it."""
         said = item.model_dump(mode="json", exclude_none=True)
         failed = said.get("error") is not None
-        self._ledger.record(
+        self._recorder.ledger.record(
             {
                 "type": "action",
                 "id": f"foundry:{decision['response_id']}:{item.id}",

@@ -30,12 +30,12 @@ from langgraph.types import Command
 from ledger.client.action import Action
 from ledger.client.adapters.run import (
     USER_KEYS,
-    Decisions,
+    Describe,
+    Recorder,
     Run,
     answer_part,
     call_part,
     text_part,
-    user_of,
 )
 from ledger.client.context import inside
 from ledger.client.ledger import Ledger
@@ -47,18 +47,20 @@ _REMEMBERED: Final = 10_000  # runs, and calls that have not ended
 class LedgerMiddleware(AgentMiddleware[Any, Any, Any]):
     """Records an agent's runs. One may serve many agents; give it to each, before all other middleware."""
 
-    def __init__(self, ledger: Ledger, *, user_keys: Sequence[str] = USER_KEYS) -> None:
+    def __init__(
+        self, ledger: Ledger, *, user_keys: Sequence[str] = USER_KEYS, describe: Describe | None = None
+    ) -> None:
         """A recorder of runs.
 
         Args:
             ledger: where they are recorded.
             user_keys: under which of these keys of `context`, else of `configurable`, else of `metadata`, the app tells its user.
+            describe: what the app says of its tools, such as their `effect` and `resource`.
         """
         super().__init__()
         self.tools: list[Any] = []
         self.listener = _Listener(self)
-        self._ledger, self._user_keys = ledger, user_keys
-        self._decisions = Decisions()
+        self._recorder = Recorder(ledger, user_keys, describe)
         self._runs = _Recent()
         self._calls = _Recent()  # made by the model, not yet come to a tool; or waiting for somebody's answer
 
@@ -160,11 +162,7 @@ class LedgerMiddleware(AgentMiddleware[Any, Any, Any]):
         """The run that answers the last words of the user: LangGraph gives a message its id, and a run none that its hooks see."""
         human = next((message for message in reversed(messages) if isinstance(message, HumanMessage)), None)
         configurable, metadata = config.get("configurable") or {}, config.get("metadata") or {}
-        user = (
-            user_of(context, "context", self._user_keys)
-            or user_of(configurable, "configurable", self._user_keys)
-            or user_of(metadata, "metadata", self._user_keys)
-        )
+        user = self._recorder.user_of(context=context, configurable=configurable, metadata=metadata)
         thread, agent = configurable.get("thread_id"), metadata.get("lc_agent_name")
         words = human.text if human else None
         key = (thread, agent, user.get("principal"), human.id if human else None, words)
@@ -172,7 +170,12 @@ class LedgerMiddleware(AgentMiddleware[Any, Any, Any]):
         if run is None:
             request = {"text": words, "conversation_id": thread}
             identity = {"agent_name": agent, **user}
-            run = Run(self._ledger, self._decisions, request=request, identity=identity, scope=thread)
+            run = Run(
+                self._recorder,
+                request=request,
+                identity=identity,
+                scope=thread,
+            )
             self._runs.put(key, run)
             run.asked()
         return run

@@ -31,13 +31,13 @@ from agents.tracing import get_current_span
 from ledger.client.action import Action
 from ledger.client.adapters.run import (
     USER_KEYS,
-    Decisions,
+    Describe,
+    Recorder,
     Run,
     answer_part,
     call_part,
     parsed,
     text_part,
-    user_of,
 )
 from ledger.client.ledger import Ledger
 
@@ -56,15 +56,17 @@ _Begin = Callable[[object, str | None, str], Run]
 class LedgerRunner:
     """Runs agents as `Runner` does, and records it. One may run many agents, also at the same time."""
 
-    def __init__(self, ledger: Ledger, *, user_keys: Sequence[str] = USER_KEYS) -> None:
+    def __init__(
+        self, ledger: Ledger, *, user_keys: Sequence[str] = USER_KEYS, describe: Describe | None = None
+    ) -> None:
         """A runner.
 
         Args:
             ledger: where runs are recorded.
             user_keys: under which of these keys or attributes of `context` the app tells its user.
+            describe: what the app says of its tools, such as their `effect` and `resource`.
         """
-        self._ledger, self._user_keys = ledger, user_keys
-        self._decisions = Decisions()
+        self._recorder = Recorder(ledger, user_keys, describe)
         self._waiting: dict[str, _Call] = {}
 
     async def run(self, starting_agent: Agent[Any], input: Any, **options: Any) -> Any:  # noqa: A002 - Runner's name
@@ -124,8 +126,13 @@ class LedgerRunner:
     def _begin(self, conversation: str | None) -> _Begin:
         def begin(context: object, text: str | None, agent: str) -> Run:
             request = {"text": text, "conversation_id": conversation}
-            identity = {"agent_name": agent, **user_of(context, "context", self._user_keys)}
-            run = Run(self._ledger, self._decisions, request=request, identity=identity, scope=conversation)
+            identity = {"agent_name": agent, **self._recorder.user_of(context=context)}
+            run = Run(
+                self._recorder,
+                request=request,
+                identity=identity,
+                scope=conversation,
+            )
             run.asked()
             return run
 

@@ -7,7 +7,8 @@ whether a call got through to its tool.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from copy import copy
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pydantic_ai import ApprovalRequired, CallDeferred, ModelRetry, RunContext
@@ -29,13 +30,13 @@ from pydantic_ai.toolsets import AbstractToolset, WrapperToolset
 from ledger.client.action import Action
 from ledger.client.adapters.run import (
     USER_KEYS,
-    Decisions,
+    Describe,
+    Recorder,
     Run,
     answer_part,
     call_part,
     parsed,
     text_part,
-    user_of,
 )
 from ledger.client.context import inside
 from ledger.client.ledger import Ledger
@@ -46,21 +47,23 @@ _REFUSALS: Final = (SkipToolExecution, ModelRetry, ToolFailed, PermissionError)
 WAITING_CALLS: Final = 10_000
 
 
-@dataclass
 class LedgerCapability(AbstractCapability[Any]):
-    """Records an agent's runs. One may serve many agents.
+    """Records an agent's runs. One may serve many agents."""
 
-    Attributes:
-        ledger: where they are recorded.
-        user_keys: under which of these keys or attributes of `deps`, else of `metadata`, the app tells its user.
-    """
+    def __init__(
+        self, ledger: Ledger, *, user_keys: Sequence[str] = USER_KEYS, describe: Describe | None = None
+    ) -> None:
+        """A recorder of runs.
 
-    ledger: Ledger
-    user_keys: Sequence[str] = USER_KEYS
-    _decisions: Decisions = field(default_factory=Decisions, repr=False)
-    _waiting: dict[tuple[str, str], Action] = field(default_factory=dict, repr=False)
-    _run: Run | None = field(default=None, repr=False)
-    _reached: set[str] = field(default_factory=set, repr=False)
+        Args:
+            ledger: where they are recorded.
+            user_keys: under which of these keys or attributes of `deps`, else of `metadata`, the app tells its user.
+            describe: what the app says of its tools, such as their `effect` and `resource`.
+        """
+        self._recorder = Recorder(ledger, user_keys, describe)
+        self._waiting: dict[tuple[str, str], Action] = {}
+        self.run: Run | None = None
+        self.reached: set[str] = set()
 
     def get_ordering(self) -> CapabilityOrdering:
         """Outside every other."""
@@ -68,15 +71,16 @@ class LedgerCapability(AbstractCapability[Any]):
 
     async def for_run(self, ctx: RunContext[Any]) -> AbstractCapability[Any]:
         """One for each run, which knows who asked for what."""
-        user = user_of(ctx.deps, "deps", self.user_keys) or user_of(ctx.metadata, "metadata", self.user_keys)
-        run = Run(
-            self.ledger,
-            self._decisions,
+        user = self._recorder.user_of(deps=ctx.deps, metadata=ctx.metadata)
+        here = copy(self)
+        here.reached = set()
+        here.run = Run(
+            self._recorder,
             request={"text": _prompt(ctx.prompt), "conversation_id": ctx.conversation_id},
             identity={"agent_name": ctx.agent.name if ctx.agent else None, **user},
             scope=ctx.conversation_id,
         )
-        return replace(self, _run=run, _reached=set())
+        return here
 
     async def before_run(self, ctx: RunContext[Any]) -> None:
         """Record what was asked."""
@@ -84,7 +88,7 @@ class LedgerCapability(AbstractCapability[Any]):
 
     def get_wrapper_toolset(self, toolset: AbstractToolset[Any]) -> AbstractToolset[Any]:
         """Mark the calls that get through to a tool."""
-        return toolset.visit_and_replace(lambda inner: _Reached(inner, self._reached))
+        return toolset.visit_and_replace(lambda inner: _Reached(inner, self.reached))
 
     async def wrap_model_request(
         self, ctx: RunContext[Any], *, request_context: Any, handler: Any
@@ -144,7 +148,7 @@ class LedgerCapability(AbstractCapability[Any]):
             except BaseException as error:
                 self._failed(act, call, error)
                 raise
-        if call.tool_call_id in self._reached:
+        if call.tool_call_id in self.reached:
             act.succeed(result)
         else:
             act.deny("answered_by_capability", policy=_POLICY)
@@ -152,7 +156,7 @@ class LedgerCapability(AbstractCapability[Any]):
 
     def _failed(self, act: Action, call: ToolCallPart, error: BaseException) -> None:
         cause = error.__cause__ or error  # the framework wraps what a tool raised to have the model try again
-        if call.tool_call_id not in self._reached and isinstance(cause, _REFUSALS):
+        if call.tool_call_id not in self.reached and isinstance(cause, _REFUSALS):
             act.deny(type(cause).__name__, policy=_POLICY)
         else:
             act.__exit__(type(cause), cause, cause.__traceback__)
@@ -181,9 +185,9 @@ class LedgerCapability(AbstractCapability[Any]):
 
     @property
     def _here(self) -> Run:
-        if self._run is None:
+        if self.run is None:
             raise RuntimeError("a hook was called outside a run: the agent needs this capability in its list")
-        return self._run
+        return self.run
 
 
 @dataclass

@@ -1,11 +1,13 @@
 """What the adapters share: one run of an agent, by which its decisions and tool calls are recorded."""
 
 import json
+import logging
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ledger.client.action import Action
@@ -14,25 +16,14 @@ from ledger.client.ledger import Ledger
 from ledger.client.members import Facet
 from ledger.records.values import count, person
 
+Describe = Callable[[str, Any], Mapping[str, Any]]
+"""What an app says of a call, by its tool and arguments: parameters of `Ledger.action`, such as `effect` and `resource`. These are facts, signed in
+clear: what they take from the arguments stays when the arguments are erased."""
+
 USER_KEYS: Final = ("user_id", "user", "enduser.id", "principal")
 REMEMBERED_CALLS: Final = 10_000
+_log: Final = logging.getLogger(__name__)
 _TOKENS: Final = ("input_tokens", "output_tokens")
-
-
-def user_of(given: object, where: str, keys: Iterable[str] = USER_KEYS) -> dict[str, str]:
-    """The user that an app put into a mapping or an object of its own, as members of `identity`.
-
-    Args:
-        given: what the app handed to the framework.
-        where: the framework's name for it; the source is `where.key`, for the first key that names somebody.
-        keys: which keys, in this order.
-    """
-    for key in keys:
-        value = given.get(key) if isinstance(given, Mapping) else getattr(given, key, None)
-        user = person(value)
-        if user is not None:
-            return {"principal": user, "principal_source": f"{where}.{key}"}
-    return {}
 
 
 class Decisions:
@@ -57,6 +48,48 @@ class Decisions:
             return self._made.get((scope, call_id or ""))
 
 
+@dataclass(frozen=True)
+class Recorder:
+    """What an adapter records with, in all its runs.
+
+    Attributes:
+        ledger: where.
+        user_keys: under which keys or attributes the app tells its user, the first that names somebody.
+        describe: what the app says of its tools.
+        decisions: which decision made which call.
+    """
+
+    ledger: Ledger
+    user_keys: Sequence[str] = USER_KEYS
+    describe: Describe | None = None
+    decisions: Decisions = field(default_factory=Decisions)
+
+    def user_of(self, **places: object) -> dict[str, str]:
+        """The user that the app put somewhere, as members of `identity`.
+
+        Args:
+            places: mappings or objects that the app handed to the framework, by the framework's names for them; the first that names
+                somebody is taken, and the source is `place.key`.
+        """
+        for place, given in places.items():
+            for key in self.user_keys:
+                value = given.get(key) if isinstance(given, Mapping) else getattr(given, key, None)
+                user = person(value)
+                if user is not None:
+                    return {"principal": user, "principal_source": f"{place}.{key}"}
+        return {}
+
+    def described(self, tool: str, arguments: Any) -> Mapping[str, Any]:
+        """What the app says of a call."""
+        if self.describe is None:
+            return {}
+        try:
+            return self.describe(tool, arguments)
+        except Exception:  # noqa: BLE001 - the model calls a tool with whatever it likes: the call is recorded all the same
+            _log.warning("what the app says of %s is not recorded", tool, exc_info=True)
+            return {}
+
+
 class Run:
     """One run of an agent: who asked for what, and which agent it is.
 
@@ -66,19 +99,12 @@ class Run:
     """
 
     def __init__(
-        self,
-        ledger: Ledger,
-        decisions: Decisions,
-        *,
-        request: Facet,
-        identity: Facet,
-        scope: str | None = None,
+        self, recorder: Recorder, *, request: Facet, identity: Facet, scope: str | None = None
     ) -> None:
         """A run that begins here: it belongs to the trace and to the action around the caller, or begins a trace.
 
         Args:
-            ledger: what records.
-            decisions: shared by all runs of one adapter.
+            recorder: the adapter's.
             request: members of `request`. The user is taken from `identity`.
             identity: members of `identity`.
             scope: the conversation in which call ids are unique; the run itself when None.
@@ -89,8 +115,7 @@ class Run:
             asked.setdefault("origin", "agent")
         self.request = {name: value for name, value in asked.items() if value is not None}
         self.identity = {name: value for name, value in identity.items() if value is not None}
-        self._ledger = ledger
-        self._decisions = decisions
+        self._recorder = recorder
         self._trace: Facet = around.trace
         if around.span is not None:
             self._trace = {"trace_id": around.span.trace_id, "parent_span_id": around.span.span_id}
@@ -129,20 +154,22 @@ class Run:
             if value is not None
         }
         made = {name: value for name, value in facts.items() if name not in _TOKENS}
-        self._decisions.remember(self.scope, calls, made)
+        self._recorder.decisions.remember(self.scope, calls, made)
         self._record("decision", decision={**facts, "prompt": prompt, "output": output})
 
     def action(self, tool: str | Facet, arguments: Any, call_id: str | None = None, **members: Any) -> Action:
         """A tool call of this run, not yet started, with the decision that made it. `members`: further parameters of `Ledger.action`."""
-        return self._ledger.action(
+        name = tool if isinstance(tool, str) else str(tool.get("name"))
+        known = {member: value for member, value in members.items() if value is not None}
+        return self._recorder.ledger.action(
             tool,
             arguments=arguments,
             call_id=call_id,
             request=self.request,
-            decision=self._decisions.of(self.scope, call_id),
+            decision=self._recorder.decisions.of(self.scope, call_id),
             identity=self.identity,
             trace=self._here(),
-            **members,
+            **{**known, **self._recorder.described(name, arguments)},
         )
 
     def _here(self) -> Facet | None:
@@ -152,7 +179,7 @@ class Run:
 
     def _record(self, record_type: str, **facets: Any) -> None:
         about = {"type": record_type, "request": self.request, "identity": self.identity}
-        self._ledger.record({**about, "trace": self._span(), **facets})
+        self._recorder.ledger.record({**about, "trace": self._span(), **facets})
 
     def _span(self) -> dict[str, Any]:
         nearest = otel_span()

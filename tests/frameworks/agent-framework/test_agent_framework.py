@@ -17,7 +17,19 @@ from agent_framework.openai import OpenAIChatClient, OpenAIChatCompletionClient
 from agent_framework.orchestrations import HandoffBuilder
 
 from ledger.client.adapters.agent_framework import LedgerMiddleware
-from tests.frameworks.claims import ACTIONS, AGENT, ANSWER, MODEL, QUESTION, USER, Ask, Claims, Desk, plain
+from tests.frameworks.claims import (
+    ACTIONS,
+    AGENT,
+    ANSWER,
+    MODEL,
+    QUESTION,
+    USER,
+    Ask,
+    Claims,
+    Desk,
+    described,
+    plain,
+)
 from tests.frameworks.model_server import Call
 
 
@@ -51,7 +63,7 @@ class AgentFrameworkClaims(Claims):
 
     def agent(self, ask: Ask) -> Agent:
         client = self.client(model=MODEL, base_url=ask.model_url, api_key="none")
-        middleware = [LedgerMiddleware(ask.ledger), Deny(ask.deny)]
+        middleware = [LedgerMiddleware(ask.ledger, describe=described), Deny(ask.deny)]
         return Agent(client, "You are a clerk.", name=AGENT, tools=ask.desk.tools, middleware=middleware)
 
     def drive(self, ask: Ask) -> str:

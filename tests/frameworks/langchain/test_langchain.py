@@ -18,7 +18,19 @@ from langgraph.types import Command, interrupt
 from pydantic import BaseModel
 
 from ledger.client.adapters.langchain import LedgerMiddleware
-from tests.frameworks.claims import ACTIONS, AGENT, ANSWER, MODEL, QUESTION, USER, Ask, Claims, Desk, plain
+from tests.frameworks.claims import (
+    ACTIONS,
+    AGENT,
+    ANSWER,
+    MODEL,
+    QUESTION,
+    USER,
+    Ask,
+    Claims,
+    Desk,
+    described,
+    plain,
+)
 from tests.frameworks.model_server import Call
 
 
@@ -61,7 +73,7 @@ class LangChainClaims(Claims):
             model,
             ask.desk.tools,
             system_prompt="You are a clerk.",
-            middleware=[LedgerMiddleware(ask.ledger), Deny(ask.deny)],
+            middleware=[LedgerMiddleware(ask.ledger, describe=described), Deny(ask.deny)],
             name=AGENT,
             context_schema=Context,
             checkpointer=InMemorySaver(),

@@ -32,6 +32,7 @@ from tests.frameworks.claims import (
     Ask,
     Claims,
     Desk,
+    described,
     plain,
 )
 from tests.frameworks.model_server import Call
@@ -62,7 +63,7 @@ class OpenAIAgentsClaims(Claims):
         return asyncio.run(self.run(ask))
 
     async def run(self, ask: Ask) -> str:
-        runner = LedgerRunner(ask.ledger)
+        runner = LedgerRunner(ask.ledger, describe=described)
         given = {"context": {"user_id": ask.user}, "session": SQLiteSession(ask.conversation)}
         if not ask.stream:
             return (await runner.run(self.agent(ask), ask.text, **given)).final_output

@@ -21,7 +21,19 @@ from pydantic_ai.providers.openai import OpenAIProvider
 from pydantic_ai.toolsets import WrapperToolset
 
 from ledger.client.adapters.pydantic_ai import LedgerCapability
-from tests.frameworks.claims import ACTIONS, AGENT, ANSWER, MODEL, QUESTION, USER, Ask, Claims, Desk, plain
+from tests.frameworks.claims import (
+    ACTIONS,
+    AGENT,
+    ANSWER,
+    MODEL,
+    QUESTION,
+    USER,
+    Ask,
+    Claims,
+    Desk,
+    described,
+    plain,
+)
 from tests.frameworks.model_server import Call
 
 
@@ -44,7 +56,7 @@ class PydanticAIClaims(Claims):
 
     def agent(self, ask: Ask) -> Agent:
         model = self.model(MODEL, provider=OpenAIProvider(base_url=ask.model_url, api_key="none"))
-        capabilities = [refusing(ask.deny), LedgerCapability(ask.ledger)]
+        capabilities = [refusing(ask.deny), LedgerCapability(ask.ledger, describe=described)]
         return Agent(
             model,
             name=AGENT,
