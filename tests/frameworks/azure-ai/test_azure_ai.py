@@ -9,7 +9,7 @@ from azure.core.credentials import AccessToken
 from openai.types.responses import Response
 
 from ledger.client.adapters.azure_ai import Foundry
-from tests.frameworks.claims import ACTIONS, AGENT, MODEL, USER, Ask, Claims, plain
+from tests.frameworks.claims import ACTIONS, AGENT, MODEL, USER, Ask, Claims, described, plain
 from tests.frameworks.model_server import Call
 
 ENDPOINT = "https://example.services.ai.azure.com/api/projects/clerk"
@@ -59,7 +59,12 @@ class FoundryClaims(Claims):
     def desk(self, ask):
         functions = {tool.__name__: tool for tool in ask.desk.tools}
         return functions, Foundry(
-            ask.ledger, functions, user=ask.user, user_source="the session", conversation=ask.conversation
+            ask.ledger,
+            functions,
+            user=ask.user,
+            user_source="the session",
+            conversation=ask.conversation,
+            describe=described,
         )
 
 
