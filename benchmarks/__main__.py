@@ -1,8 +1,8 @@
-"""python -m benchmarks [ingest|dialects|single|verify|where|sdk] [--quick]"""
+"""python -m benchmarks [ingest|dialects|single|verify|where|sdk|gateway] [--quick]"""
 
 import sys
 
-from benchmarks import dialects, ingest, sdk, single, verify, where
+from benchmarks import dialects, gateway, ingest, sdk, single, verify, where
 
 PARTS = {
     "ingest": ingest.run,
@@ -11,6 +11,7 @@ PARTS = {
     "verify": verify.run,
     "where": where.run,
     "sdk": sdk.run,
+    "gateway": gateway.run,
 }
 
 if __name__ == "__main__":
