@@ -173,7 +173,7 @@ async def _answered(request: Request, exported: Awaitable[Message]) -> Response:
     try:
         return _encoded(request, await exported, HTTPStatus.OK)
     except LedgerError as error:
-        return _refused(request, error)
+        return _refused(request, error.without_frames())
     except Exception as error:
         logger.exception("an OTLP request met an error of ours")
         return _refused(request, _our_error(error))

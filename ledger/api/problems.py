@@ -126,7 +126,7 @@ def problem_response(members: dict[str, Any]) -> Response:
 def refused(request: Request, error: LedgerError) -> Response:
     """The answer to a request that was refused, counted."""
     request.app.state.service.telemetry.refused(error.code)
-    return problem_response(problem(error))
+    return problem_response(problem(error.without_frames()))
 
 
 def refused_unexpectedly(request: Request, error: Exception) -> Response:

