@@ -42,7 +42,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "httpx": ("ledger/cli", "ledger/client", "ledger/gateway"),
     # agent frameworks, each by its own adapter
     "agent_framework": ("ledger/client/adapters/agent_framework.py",),
-    "agents": ("ledger/client/adapters/openai_agents.py",),
+    "agents": ("ledger/client/adapters/openai_agents.py", "ledger/client/adapters/openai_agents_hooks.py"),
     "langchain": ("ledger/client/adapters/langchain.py",),
     "langchain_core": ("ledger/client/adapters/langchain.py",),
     "langgraph": ("ledger/client/adapters/langchain.py",),

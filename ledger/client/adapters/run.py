@@ -118,7 +118,8 @@ class Run:
         self._recorder = recorder
         self._trace: Facet = around.trace
         if around.span is not None:
-            self._trace = {"trace_id": around.span.trace_id, "parent_span_id": around.span.span_id}
+            above = {"trace_id": around.span.trace_id, "parent_span_id": around.span.span_id}
+            self._trace = {**above, "parent_action_id": around.action_id}
         elif not around.trace.get("trace_id") and otel_span() is None:
             self._trace = {"trace_id": secrets.token_hex(16)}
         self.scope = scope or secrets.token_hex(8)
