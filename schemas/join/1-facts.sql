@@ -15,7 +15,7 @@ CREATE SCHEMA IF NOT EXISTS live;
 CREATE OR REPLACE TABLE live.fact AS
 WITH said AS (
     SELECT
-        seq, submitter, "time", "type", action_id, tool_call_id AS call_id, tool_name AS name, outcome_status, policy_effect,
+        seq, submitter, "time", "type", action_id, tool_call_id AS call_id, tool_name AS name, tool_protocol AS protocol, outcome_status, policy_effect,
         trace_trace_id AS trace_id, trace_span_id AS span_id, trace_parent_span_id AS parent_span_id,
         request_conversation_id AS conversation_id, request_turn_id AS turn_id,
         identity_agent_instance_id AS instance, decision_response_id AS response_id,

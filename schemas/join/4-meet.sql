@@ -126,22 +126,3 @@ SELECT unit.unit, coalesce(third.leader, second.leader, first.leader, unit.unit)
 FROM (SELECT DISTINCT unit FROM live.party) unit
 LEFT JOIN live.pair first ON first.unit = unit.unit LEFT JOIN live.pair second ON second.unit = first.leader
 LEFT JOIN live.pair third ON third.unit = second.leader;
-
--- The one join across submitters: a call that one saw leave and another saw arrive. The server's span names the client's as the one above it,
--- and the tool is the same. Where two say that they are the same end of one span, neither is believed, and the client's row says so.
-CREATE OR REPLACE TABLE live.both_sides AS
-WITH
-client AS (
-    SELECT trace_id, span_id, min(submitter) AS submitter, min(name) AS name, list(DISTINCT root) AS roots, count(DISTINCT submitter) AS submitters
-    FROM live.ran JOIN live.root USING (unit) WHERE side = 'client' AND trace_id IS NOT NULL AND span_id IS NOT NULL
-    GROUP BY trace_id, span_id
-),
-server AS (
-    SELECT trace_id, parent_span_id AS span_id, min(submitter) AS submitter, min(name) AS name, list(DISTINCT root) AS roots, count(DISTINCT submitter) AS submitters
-    FROM live.ran JOIN live.root USING (unit) WHERE side = 'server' AND trace_id IS NOT NULL AND parent_span_id IS NOT NULL
-    GROUP BY trace_id, parent_span_id
-)
-SELECT unnest(client.roots) AS client,
-    CASE WHEN len(client.roots) = 1 AND len(server.roots) = 1 AND client.submitters = 1 AND server.submitters = 1 THEN server.roots[1] END AS server
-FROM client JOIN server USING (trace_id, span_id)
-WHERE client.submitters > 1 OR server.submitters > 1 OR (client.submitter <> server.submitter AND client.name = server.name);

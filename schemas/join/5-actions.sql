@@ -1,26 +1,74 @@
 -- The join, 5 of 6: the actions, and which facets their own records have.
 
--- Every record of its own action, and by which rule it came there. `far`: it is the other side's.
-CREATE OR REPLACE TABLE live.own AS
-WITH
-record AS (
+-- Every record of its own action's unit, and what that unit follows.
+CREATE OR REPLACE TABLE live.member AS
+WITH record AS (
     SELECT n, unit, rule FROM live.stage
     UNION ALL SELECT n, unit, rule FROM live.asked
     UNION ALL SELECT n, unit, rule FROM live.echo
     UNION ALL SELECT n, unit, rule FROM live.ran
     UNION ALL SELECT n, min(n) OVER (PARTITION BY submitter, coalesce(conversation_id, trace_id), coalesce(call_id, made_id)), 'call_id' FROM live.call WHERE role = 'result'
     UNION ALL SELECT n, min(n) OVER (PARTITION BY submitter, made_id), 'name' FROM live.call WHERE role = 'policy'
+)
+SELECT record.n, coalesce(root.root, record.unit) AS action, CASE WHEN record.rule = 'mcp' THEN 'mcp' ELSE coalesce(root.rule, record.rule) END AS rule
+FROM record LEFT JOIN live.root USING (unit);
+
+-- The one join across submitters: a call that one saw leave and another saw arrive, by MCP or A2A. The server's record names the client's span
+-- as the one above it, and the tool is the same. Where two say that they are the same end of one span, neither is believed, and the client's
+-- row says so. Within one submitter (`near`) a gateway's or server's record goes with whatever call of that tool is in the span above.
+CREATE OR REPLACE TABLE live.both_sides AS
+WITH
+wire AS (
+    SELECT fact.*, action, role = 'sdk' OR side = 'client' AS leaves, role = 'sdk' OR side = 'server' AS arrives
+    FROM live.fact JOIN live.member USING (n)
+    WHERE trace_id IS NOT NULL AND (role = 'mcp' OR (role = 'sdk' AND protocol IN ('mcp', 'a2a')))
 ),
-whole AS (SELECT server AS root, min(client) AS client FROM live.both_sides WHERE server IS NOT NULL GROUP BY server HAVING count(DISTINCT client) = 1)
-SELECT record.n, coalesce(whole.client, root.root, record.unit) AS action, whole.client IS NOT NULL AS far,
-    CASE WHEN whole.client IS NOT NULL THEN 'both_sides' WHEN record.rule = 'mcp' THEN 'mcp' ELSE coalesce(root.rule, record.rule) END AS rule
-FROM record LEFT JOIN live.root USING (unit) LEFT JOIN whole ON whole.root = root.root;
+client AS (
+    SELECT trace_id, span_id, name, min(submitter) AS submitter, list(DISTINCT action) AS actions, count(DISTINCT submitter) AS submitters
+    FROM wire WHERE leaves AND span_id IS NOT NULL
+    GROUP BY trace_id, span_id, name
+),
+server AS (
+    SELECT trace_id, parent_span_id AS span_id, name, min(submitter) AS submitter, list(DISTINCT action) AS actions, count(DISTINCT submitter) AS submitters
+    FROM wire WHERE arrives AND parent_span_id IS NOT NULL
+    GROUP BY trace_id, parent_span_id, name
+),
+call AS (
+    SELECT submitter, trace_id, span_id, name, min(action) AS action
+    FROM live.fact JOIN live.member USING (n)
+    WHERE trace_id IS NOT NULL AND span_id IS NOT NULL
+    GROUP BY submitter, trace_id, span_id, name
+)
+SELECT unnest(client.actions) AS client, FALSE AS near,
+    CASE WHEN len(client.actions) = 1 AND len(server.actions) = 1 AND client.submitters = 1 AND server.submitters = 1 THEN server.actions[1] END AS server
+FROM client JOIN server USING (trace_id, span_id, name)
+WHERE client.submitters > 1 OR server.submitters > 1 OR client.submitter <> server.submitter
+UNION ALL
+SELECT DISTINCT call.action, TRUE, wire.action
+FROM wire JOIN call ON call.submitter = wire.submitter AND call.trace_id = wire.trace_id AND call.span_id = wire.parent_span_id AND call.name = wire.name
+WHERE wire.role = 'sdk' AND call.action <> wire.action;
+
+-- `far`: a record is the other side's.
+CREATE OR REPLACE TABLE live.own AS
+WITH
+above AS (  -- one gateway after another: up to three
+    SELECT server AS action, min(client) AS client, bool_and(near) AS near
+    FROM live.both_sides WHERE server IS NOT NULL GROUP BY server HAVING count(DISTINCT client) = 1
+),
+top AS (
+    SELECT first.action, coalesce(third.client, second.client, first.client) AS client, first.near AND coalesce(second.near, TRUE) AND coalesce(third.near, TRUE) AS near
+    FROM above first LEFT JOIN above second ON second.action = first.client LEFT JOIN above third ON third.action = second.client
+    WHERE first.action NOT IN (coalesce(second.client, 0), coalesce(third.client, 0))
+)
+SELECT n, coalesce(top.client, action) AS action, NOT coalesce(near, TRUE) AS far, CASE WHEN NOT near THEN 'both_sides' WHEN near THEN 'mcp' ELSE rule END AS rule
+FROM live.member LEFT JOIN top USING (action);
 
 -- Its own records in their order, after them what only tells again of it, and the far side's last. The first of all is 'record', whatever brought it to the rest.
 -- Who is believed about an outcome: an SDK's hook saw what happened, a span only that something ran, an MCP client only that it was answered.
 CREATE OR REPLACE TABLE live.ruled AS
 WITH placed AS (
-    SELECT own.action, own.rule, own.far, fact.* EXCLUDE (action_id, name, span_id, instance, response_id, part, lib, output), fact.n + CASE WHEN far THEN 1::BIGINT << 40 WHEN role = 'echo' THEN 1::BIGINT << 39 ELSE 0 END AS place,
+    SELECT own.action, own.rule, own.far, fact.* EXCLUDE (action_id, name, protocol, span_id, instance, response_id, part, lib, output),
+        fact.n + CASE WHEN far THEN 1::BIGINT << 40 WHEN role = 'echo' THEN 1::BIGINT << 39 ELSE 0 END AS place,
         CASE WHEN role = 'mcp' AND outcome_status = 'unknown' THEN 7 WHEN far THEN 6 WHEN role = 'echo' THEN 5 WHEN role = 'mcp' AND side = 'client' THEN 4
             ELSE list_position(['sdk', 'ran', 'result', 'mcp'], role) - 1 END AS standing
     FROM live.own JOIN live.fact USING (n)

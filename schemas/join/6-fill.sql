@@ -107,7 +107,7 @@ fact AS (
         count(DISTINCT resource_id) > 1 AS resource
     FROM many JOIN records USING (seq) GROUP BY action
 ),
-claimed AS (SELECT DISTINCT client AS action FROM live.both_sides WHERE server IS NULL)
+claimed AS (SELECT DISTINCT client AS action FROM live.both_sides WHERE server IS NULL AND NOT near)
 SELECT action, list_filter([
     CASE WHEN name THEN 'tool.name' END, CASE WHEN arguments THEN 'tool.arguments' END, CASE WHEN model THEN 'decision.response_model' END,
     CASE WHEN response THEN 'decision.response_id' END, CASE WHEN fact.agent THEN 'identity.agent_id' END,

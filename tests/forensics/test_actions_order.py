@@ -65,6 +65,14 @@ def in_order(telemetry: list[Item]) -> Counter[str]:
     return joined([telemetry])
 
 
+def test_every_record_of_a_call_is_in_exactly_one_row(telemetry: list[Item]):
+    engine = Joined()
+    take(engine, telemetry)
+    [[own]] = engine.ask("SELECT count(*) FROM records WHERE type = 'action' OR type LIKE 'action.%'")
+    assert engine.ask("SELECT sum(len(stages))::INT FROM actions") == [[own]]
+    assert own > 150
+
+
 @settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32), batches=st.integers(1, 40), repeated=st.integers(0, 200))
 def test_all_captures_give_the_same_rows_in_any_order_and_any_batches(

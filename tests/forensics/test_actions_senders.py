@@ -150,6 +150,52 @@ def test_what_hangs_below_the_servers_end_comes_with_it():
     ]  # fmt: skip
 
 
+def written(submitter: str, number: int, name: str = "read_file", **members: Any) -> tuple[str, bytes]:
+    """What an SDK or a gateway writes of the call, with `protocol` mcp."""
+    tool = {"name": name, "protocol": "mcp", "operation": "tools/call"}
+    record = {
+        "id": f"{submitter}-{number}",
+        "type": "action",
+        "time": "2026-11-21T09:30:00.000007Z",
+        "tool": tool,
+        **members,
+    }
+    return submitter, json.dumps(record).encode()
+
+
+def test_a_gateways_record_of_a_call_is_the_other_side_of_it_and_tells_who_denied_it():
+    gateway = Spans("token:gateway")
+    arrives = {"trace_id": f"{1:032x}", "parent_span_id": f"{4:016x}"}
+    denied = {
+        "policy": {"effect": "deny", "rule": "no-reading"},
+        "outcome": {"status": "denied"},
+        "identity": {"principal": "alice"},
+    }
+    gateway.records.append(written("token:gateway", 1, trace=arrives, **denied))
+    assert rows(
+        app(), gateway, columns="submitters, policy_rule, joined_by.policy, identity_principal, conflicts"
+    ) == [[["token:app", "token:gateway"], "no-reading", "both_sides", "alice", ["outcome.status"]]]
+
+
+def test_two_sdks_that_saw_both_ends_of_a_call_are_one_row_and_an_action_within_another_is_not():
+    leaves, arrives = (
+        {"trace_id": f"{1:032x}", "span_id": f"{1:016x}"},
+        {"trace_id": f"{1:032x}", "parent_span_id": f"{1:016x}"},
+    )
+    for other in ("token:server", "token:app"):
+        ends = Spans()
+        ends.records = [
+            written("token:app", 1, trace=leaves),
+            written(other, 2, trace=arrives, outcome={"status": "success"}),
+            written(other, 3, "delete_file", trace=arrives),
+        ]
+        found = rows(ends, columns="submitters, tool_name, len(stages), joined_by.outcome")
+        assert sorted(found) == sorted([
+            [sorted({"token:app", other}), "read_file", 2, "both_sides" if other == "token:server" else "mcp"],
+            [[other], "delete_file", 1, None],
+        ])  # fmt: skip
+
+
 def quick(records: list[tuple[str, bytes]], sql: str, most_s: float = 5) -> list[Any]:
     """The only row, of an answer that took no more than that: the deadline kills a query after 30 s."""
     joined = Joined(records)
