@@ -9,15 +9,17 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from ledger.core.errors import Code, LedgerError
+from ledger.ingest.otlp.as_json import MAX_JSON_VALUES
 from ledger.ingest.otlp.decode import JSON, MAX_BODY_VALUES, PROTOBUF, SLICE_ITEMS, Signal, decode
 from ledger.ingest.otlp.frames import MAX_ITEMS
 from ledger.ingest.otlp.item import MAX_RESOURCE_BYTES, MAX_VALUES
 from ledger.ingest.otlp.mapping import records_of
 from ledger.ingest.otlp.spans import Event, LogRecord, Span
-from ledger.records.limits import MAX_RECORD_BYTES
+from ledger.records.limits import BODY_BYTES, MAX_CONTENT_BYTES, MAX_RECORD_BYTES
 from tests.conftest import SHARED
 from tests.ingest.otlp import bombs
 from tests.ingest.otlp.otlp_json import as_json
+from tests.project.tree import ROOT
 
 MIB = 1024 * 1024
 
@@ -327,3 +329,25 @@ def test_no_value_of_any_attribute_keeps_a_span_from_becoming_records():
             reading = records_of([odd], [], "a") if isinstance(odd, Span) else records_of([], [odd], "a")
             assert reading.records or reading.dropped, (name, str(value)[:40])
             assert max(map(len, reading.records), default=0) < MAX_RECORD_BYTES
+
+
+def test_the_page_says_the_limits_that_are_kept():
+    page = (ROOT / "docs/telemetry.md").read_text(encoding="utf-8")
+    limits = dict(re.findall(r"^\| ([^|]+) \| ([0-9,]+(?: [KM]iB)?)[^|]* \| [^|]+ \|$", page, re.MULTILINE))
+    assert limits == {
+        "a body, decompressed (gzip, zstd)": f"{BODY_BYTES // MIB} MiB",
+        "spans or log records of a body": f"{MAX_ITEMS:,}",
+        "attributes, list items and members of a body": f"{MAX_BODY_VALUES:,}",
+        "the same of one span": f"{MAX_VALUES:,}",
+        "a resource": f"{MAX_RESOURCE_BYTES // 1024} KiB",
+        "one content": f"{MAX_CONTENT_BYTES // MIB} MiB",
+    }
+    assert f"in JSON {MAX_JSON_VALUES:,} " in page
+
+
+def test_every_flag_is_named_on_the_page():
+    page = (ROOT / "docs/telemetry.md").read_text(encoding="utf-8")
+    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "ledger/ingest/otlp").glob("*.py"))
+    flags = set(re.findall(r'flags\.add\(\s*"([a-z-]+)"', source)) | {"observed-time", "resource-unreadable"}
+    assert len(flags) >= 6
+    assert [flag for flag in flags if f"`{flag}`" not in page] == []
