@@ -66,6 +66,7 @@ STORY = [
          "outcome": {"status": "failure" if n == 1 else "success"}, "source": {"id": "sdk-1", "seq": number}}
         for n, number in enumerate([1, 2, 5, 5])
     ],
+    {"id": "stuck-i", "type": "action.intent", "action_id": "stuck", "time": "2026-11-20T08:00:00Z", "tool": {"name": "compact"}},
 ]  # fmt: skip
 
 
@@ -218,3 +219,22 @@ def test_repeated_calls(ask):
         [row], "conversation_id", "agent", "tool_name", "tool_arguments", "calls", "failures", "seqs"
     ) == [["poll", "poller", "get_status", '{"job": 1}', 4, 1, [9, 10, 11, 12]]]
     assert ask("repeated-calls", times=5) == []
+
+
+def test_a_call_that_was_begun_and_never_ended_is_named_and_a_denied_or_a_finished_one_is_not(tmp_path):
+    Log.create(tmp_path / "data", "ledger.example/begun")
+    log = Log.open(tmp_path / "data")
+    desk = Desk(log)
+    intent = {"type": "action.intent", "time": "2026-11-21T09:00:00Z", "tool": pay(LANDLORD)}
+    desk.post(
+        *[{**intent, "id": f"{name}-i", "action_id": name} for name in ("killed", "done", "refused")],
+        {"id": "done-o", "type": "action.outcome", "action_id": "done", "time": "2026-11-21T09:00:01Z", "outcome": {"status": "failure"}},
+        {"id": "refused-d", "type": "action.decision", "action_id": "refused", "time": "2026-11-21T09:00:01Z", "policy": {"effect": "deny"}},
+        {**intent, "type": "action", "id": "whole"},
+        {**intent, "id": "told", "trace": {"trace_id": "4bf92f3577b34da6a3ce929d0e0e4736"}, "ext": {"otel.kind": "chat", "otel.part": "call.0"}},
+    )  # fmt: skip
+    asked = load_queries()["intents-without-outcomes"].sql
+    assert [row[6] for row in desk.ask(asked, {"older_than_s": 0})] == ["killed"]
+    assert desk.ask(asked, {"older_than_s": 3600}) == []
+    desk.close()
+    log.close()
