@@ -37,7 +37,10 @@ def hop(sheet: Sheet) -> int:
     Returns:
         How many tool calls were too many for records of their own.
     """
-    passed = copy.deepcopy(structure(sheet.bag.left["message"]))  # what is taken out of it is the span's
+    sent = sheet.bag.left["message"]
+    passed = structure(sent)
+    if passed is sent:
+        passed = copy.deepcopy(sent)  # what is taken out of it is the span's
     if not isinstance(passed, dict):
         return 0
     events = list(_events(passed))

@@ -15,13 +15,20 @@ from ledger.records.limits import MAX_COUNT
 _TRACE_ID: Final = re.compile(r"[0-9a-f]{32}")
 _SPAN_ID: Final = re.compile(r"[0-9a-f]{16}")
 _MAPPED: Final = ("service.name", "service.instance.id")
+KEPT_CHARACTERS: Final = 256  # of a name that is remembered
 _STATUSES: Final = {"error": "failure", "ok": "success"}
 
 
 @lru_cache(maxsize=512, typed=True)
-def _known(text: object) -> str | None:
-    """The same few names stand in each span of a sender."""
+def _cached(text: str | int) -> str | None:
     return fact(text)
+
+
+def _known(text: str | int | None) -> str | None:
+    """A fact that stands in each span of a sender: its service, its instance, its scope."""
+    if text is None or (isinstance(text, str) and len(text) > KEPT_CHARACTERS):
+        return fact(text)
+    return _cached(text)
 
 
 class Sheet:
