@@ -98,8 +98,11 @@ def ledger(server: Server, token: str) -> Iterator[Ledger]:
 @pytest.fixture
 def page(
     server: Server, token: str, model: ModelServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[str], dict[str, Any]]:
-    """`page("langchain")` runs the first code of docs/frameworks/langchain.md, as it stands there, and gives its names."""
+) -> Callable[..., dict[str, Any]]:
+    """`page("langchain")` runs the first code of docs/frameworks/langchain.md, as it stands there, and gives its names.
+
+    `page("langchain", 1, ledger=ledger)` runs the second, which has the name `ledger` from elsewhere.
+    """
     for name, value in {
         "AGENT_LEDGER_URL": server.url,
         "AGENT_LEDGER_TOKEN": token,
@@ -108,13 +111,12 @@ def page(
     }.items():
         monkeypatch.setenv(name, value)
 
-    def run(name: str) -> dict[str, Any]:
+    def run(name: str, block: int = 0, **given: Any) -> dict[str, Any]:
         text = (PAGES / f"{name}.md").read_text(encoding="utf-8")
-        code = re.search(r"(?:^    .*\n|^\n)+", text[text.index("\n    ") :], re.MULTILINE)
-        assert code is not None
-        copied = tmp_path / "copied.py"
-        copied.write_text(textwrap.dedent(code[0]), encoding="utf-8")
-        return runpy.run_path(str(copied), run_name="__main__")
+        code = re.findall(r"(?<=\n\n)    .*\n(?:    .*\n|\n(?=    ))*", text)[block]
+        copied = tmp_path / f"copied_{block}.py"
+        copied.write_text(textwrap.dedent(code), encoding="utf-8")
+        return runpy.run_path(str(copied), given, "__main__")
 
     return run
 

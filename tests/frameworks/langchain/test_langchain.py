@@ -172,20 +172,25 @@ def test_an_error_that_the_graph_words_for_the_model_is_a_failure_with_its_class
 
 def graph(ask: Ask, recorder: LedgerMiddleware) -> Any:
     """A graph of one's own: a model, a ToolNode, and nothing else."""
-    model = model_of(ask).bind_tools(ask.desk.tools)
     node = ToolNode(
         ask.desk.tools,
         wrap_tool_call=recorder.wrap_tool_call,
         awrap_tool_call=recorder.awrap_tool_call,
         handle_tool_errors=True,
     )
+    return around(ask, node).with_config({"callbacks": [recorder.listener]})
+
+
+def around(ask: Ask, tools: ToolNode) -> Any:
+    """The model that uses them."""
+    model = model_of(ask).bind_tools([*tools.tools_by_name.values()])
     built = StateGraph(MessagesState)
     built.add_node("model", lambda state: {"messages": [model.invoke(state["messages"])]})
-    built.add_node("tools", node)
+    built.add_node("tools", tools)
     built.add_edge(START, "model")
     built.add_conditional_edges("model", tools_condition)
     built.add_edge("tools", "model")
-    return built.compile().with_config({"callbacks": [recorder.listener]})
+    return built.compile()
 
 
 def test_a_graph_of_ones_own_tells_request_decision_and_user_too(ledger, model, rows):
@@ -282,3 +287,32 @@ def test_the_lines_of_the_page_record_an_action(page, model, rows):
     assert (row["tool_name"], row["outcome_status"]) == ("send_summary", "success")
     assert (row["identity_agent_name"], plain(row["identity_principal"])) == (AGENT, USER)
     assert (plain(row["request_text"]), row["decision_request_model"]) == (QUESTION, "gpt-5")
+
+
+def test_the_lines_for_a_graph_of_ones_own_record_an_action(page, ledger, model, rows):
+    model.script([Call("send_summary", to="bob")], ANSWER)
+    ask = Ask(ledger, model.url, Desk())
+    page(
+        "langchain",
+        1,
+        LedgerMiddleware=LedgerMiddleware,
+        ToolNode=ToolNode,
+        ledger=ledger,
+        send_summary=ask.desk.send_summary,
+        your_graph=lambda tools: around(ask, tools),
+        asked=ASKED,
+    )
+    (row,) = rows(ACTIONS)
+    assert (row["tool_name"], row["outcome_status"]) == ("send_summary", "success")
+    assert (plain(row["identity_principal"]), row["request_conversation_id"]) == (USER, "1")
+    assert (plain(row["request_text"]), row["decision_request_model"]) == (QUESTION, MODEL)
+
+
+def test_the_lines_that_describe_a_tool_complete_its_facets(page, ledger, model, rows):
+    model.script([Call("send_summary", to="bob")], ANSWER)
+    ask = Ask(ledger, model.url, Desk())
+    told = page("README", LedgerMiddleware=LedgerMiddleware, ledger=ledger)
+    recorder = LedgerMiddleware(ledger, describe=told["describe"])
+    create_agent(model_of(ask), ask.desk.tools, middleware=[recorder], name=AGENT).invoke(ASKED, THREAD)
+    (row,) = rows(ACTIONS)
+    assert (row["facets_missing"], row["tool_effect"], row["resource_id"]) == ([], "send", "bob")
