@@ -9,9 +9,7 @@ from typing import Any, Final
 from ledger.core.errors import Code, LedgerError
 
 MAX_VALUES: Final = 16_384  # attributes, list items and members of one span: a long conversation spelt out in attributes has 2,000
-MAX_RESOURCE_BYTES: Final = (
-    16 * 1024
-)  # it is repeated in the record of each span below it, 10,000 times in one request
+MAX_RESOURCE_BYTES: Final = 8 * 1024  # the record of each span below it repeats it, 10,000 times a body
 DUPLICATES: Final = "ledger.duplicates"
 
 Pairs = list[tuple[str, Any]]
