@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Final, Literal, Protocol, Self
@@ -9,6 +10,8 @@ from typing import Any, Final, Literal, Protocol, Self
 from ledger.client.context import inside
 from ledger.client.headers import Span
 from ledger.client.members import Facet, cleaned
+from ledger.client.waiting import Done
+from ledger.core.errors import FormatError
 from ledger.records.prepare import uuid7
 
 Status = Literal["success", "failure", "denied", "timeout", "cancelled", "unknown"]
@@ -18,10 +21,13 @@ UNSET: Final = object()
 class Recorder(Protocol):
     """What an action needs of its ledger."""
 
-    def post(self, record: Mapping[str, Any]) -> None:
-        """Have a record made durable before returning."""
+    def begin(self, record: Mapping[str, Any]) -> Done:
+        """Take a record that a tool waits for."""
 
-    async def apost(self, record: Mapping[str, Any]) -> None:
+    def wait(self, done: Done) -> None:
+        """Return when that record is durable."""
+
+    async def await_(self, done: Done) -> None:
         """The same, without holding up the loop."""
 
     def queue(self, record: Mapping[str, Any], *, told: bool = False) -> None:
@@ -46,7 +52,8 @@ class Action:
         self.outcome: dict[str, Any] = {}
         self._recorder = recorder
         self._facets = facets
-        self._started = self._ended = self._told = False
+        self._intended: Done | None = None  # the intent is on its way, or durable
+        self._ready = self._ended = self._told = False
         self._approvals = 0
         self._began_ns = 0
         self._inside: AbstractContextManager[None] | None = None
@@ -59,10 +66,11 @@ class Action:
         Raises:
             LedgerAway: the intent is not durable: the tool must not run.
             ProblemError, LedgerError: the record was refused: the tool must not run.
+            RuntimeError: it has ended already, for example by `deny`: the tool must not run.
         """
-        if not self._started:
+        if not self._ready:
             try:
-                self._recorder.post(self._intent())
+                self._recorder.wait(self._intend())
             except BaseException as error:
                 self._not_run(error)
                 raise
@@ -71,9 +79,9 @@ class Action:
 
     async def astart(self) -> Self:
         """As `start`, without holding up the event loop."""
-        if not self._started:
+        if not self._ready:
             try:
-                await self._recorder.apost(self._intent())
+                await self._recorder.await_(self._intend())
             except BaseException as error:
                 self._not_run(error)
                 raise
@@ -88,11 +96,16 @@ class Action:
         id: str | None = None,  # noqa: A002 - the member's name
         shown: Any = None,
     ) -> None:
-        """Record what a person decided about it."""
-        self._announce()
+        """Record what a person decided about it, before or after the start.
+
+        Raises:
+            LedgerAway, LedgerError: the action itself cannot be recorded: the tool must not run.
+        """
+        if not self._ended:
+            self._intend()
         approval = {"outcome": outcome, "approver": approver, "id": id, "shown": shown}
         self._approvals += 1
-        self._queue("action.approval", {"approval": approval}, f"approval-{self._approvals}")
+        self._queue("action.approval", cleaned({"approval": approval}), f"approval-{self._approvals}")
 
     # ---- after
 
@@ -113,7 +126,7 @@ class Action:
             return
         self._announce()
         verdict = {"effect": "deny", "reason": reason, **(policy or {})}
-        self._queue("action.decision", {"policy": verdict}, "decision")
+        self._queue("action.decision", cleaned({"policy": verdict}), "decision")
         self.end("denied")
 
     def end(self, status: Status, result: Any = UNSET, *, error_type: str | None = None) -> None:
@@ -122,14 +135,18 @@ class Action:
             return
         self._announce()
         self._ended = True
-        outcome: dict[str, Any] = {"status": status, "error_type": error_type, **self.outcome}
+        outcome: dict[str, Any] = {"status": status, "error_type": error_type}
         if self._began_ns:
-            outcome.setdefault("duration_ns", max(time.monotonic_ns() - self._began_ns, 0))
-        if result is UNSET:
-            result = self.result
+            outcome["duration_ns"] = max(time.monotonic_ns() - self._began_ns, 0)
+        result = self.result if result is UNSET else result
         if result is not UNSET and result is not None:
             outcome["result"] = result
-        self._queue("action.outcome", {"outcome": outcome}, "outcome")
+        try:
+            facets = cleaned({"outcome": {**outcome, **self.outcome}})
+        except FormatError:  # a mistake in `outcome`: that it ended is recorded all the same
+            self._queue("action.outcome", cleaned({"outcome": outcome}), "outcome")
+            raise
+        self._queue("action.outcome", facets, "outcome")
 
     # ---- with
 
@@ -173,26 +190,39 @@ class Action:
     # ---- records
 
     def _intent(self) -> dict[str, Any]:
-        self._started = True
         return {"type": "action.intent", "id": f"{self.id}:intent", "action_id": self.id, **self._facets}
 
+    def _intend(self) -> Done:
+        if self._ended:
+            raise RuntimeError(f"the action {self.id} has ended: make a new one")
+        if self._intended is None:
+            self._intended = self._recorder.begin(self._intent())
+        return self._intended
+
     def _begin(self) -> None:
+        if self._ended:
+            raise RuntimeError(f"the action {self.id} has ended: make a new one")
+        self._ready = True
         self._began_ns = time.monotonic_ns()
 
     def _announce(self) -> None:
         """What is said of an action that never started needs its intent too: it says which action it is about."""
-        if not self._started:
+        if self._intended is None and not self._told:
             self._recorder.queue(self._intent())
+            self._intended = Future()
+            self._intended.set_result(None)
 
     def _not_run(self, error: BaseException) -> None:
         """The intent may have reached the log all the same: so does that the tool did not run."""
         self._told = True
+        if self._intended is None:  # it was not even taken
+            self._ended = True
         self.end("cancelled", error_type=_type_of(error))
 
     def _queue(self, record_type: str, facets: dict[str, Any], part: str) -> None:
         joins = {name: self._facets[name] for name in ("trace",) if name in self._facets}
         about = {"type": record_type, "id": f"{self.id}:{part}", "action_id": self.id}
-        self._recorder.queue({**about, **joins, **cleaned(facets)}, told=self._told)
+        self._recorder.queue({**about, **joins, **facets}, told=self._told)
 
 
 def _type_of(error: BaseException) -> str:

@@ -12,6 +12,7 @@ from ledger.core.errors import LedgerError
 NDJSON: Final = "application/x-ndjson"
 LOOK_EVERY_S: Final = 1.0
 IDLE_S: Final = 4.0  # servers close connections that were idle for five seconds or so
+ANSWER_BYTES: Final = 16 * 1024 * 1024  # of the largest group, each record refused at length
 SERVER_ERROR: Final = 500
 TOO_MANY: Final = 429
 # The ledger, or what stands before it, will not have us now, whatever we send.
@@ -52,7 +53,9 @@ class Exchange:
         Raises:
             ValueError: the url is none.
         """
-        self._client = LedgerClient(url, token, timeout_s=timeout_s, connected=self._connected)
+        self._client = LedgerClient(
+            url, token, timeout_s=timeout_s, max_answer_bytes=ANSWER_BYTES, connected=self._connected
+        )
         self._witness = witness
         self._doubtful = True  # it may not be the log that it was
         self._behind = False  # it has grown since it was seen

@@ -84,6 +84,7 @@ class LedgerClient:
         token: str | None = None,
         *,
         timeout_s: float = TIMEOUT_S,
+        max_answer_bytes: int = MAX_ANSWER_BYTES,
         connected: Callable[[], None] | None = None,
     ) -> None:
         """A client of the ledger at `url`; nothing is sent yet. `connected` is called at every new connection.
@@ -101,6 +102,7 @@ class LedgerClient:
         if base.scheme not in {"http", "https"} or not base.host:
             raise ValueError(f"{url!r} is no URL of a ledger: it begins with http:// or https:// and a host")
         self.url = url.rstrip("/")
+        self._max_answer_bytes = max_answer_bytes
         self._extensions = {"trace": _teller(connected)} if connected is not None else None
         timeout = httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S)
         # No redirects: a token goes nowhere but where it was meant to.
@@ -230,9 +232,9 @@ class LedgerClient:
             body = bytearray()
             for chunk in response.iter_bytes():
                 body += chunk
-                if len(body) > MAX_ANSWER_BYTES:
+                if len(body) > self._max_answer_bytes:
                     raise UnreachableError(
-                        f"the ledger at {self.url} answers {path} with more than {MAX_ANSWER_BYTES:,} bytes"
+                        f"the ledger at {self.url} answers {path} with more than {self._max_answer_bytes:,} bytes"
                     )
         answer = _Answer(response.status_code, response.headers, f"{method} {path}", bytes(body))
         if response.is_success:

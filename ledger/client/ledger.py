@@ -21,7 +21,7 @@ import msgspec
 
 from ledger.client.action import Action
 from ledger.client.context import current, merged, trace_members, within
-from ledger.client.errors import ForkError, LedgerAway
+from ledger.client.errors import LedgerAway
 from ledger.client.exchange import Exchange
 from ledger.client.keyfile import AgentKey
 from ledger.client.members import Facet, cleaned
@@ -30,8 +30,8 @@ from ledger.client.recorded import recorded as decorated
 from ledger.client.seal import Disclose, Seal
 from ledger.client.sender import Sender
 from ledger.client.spool import Spool
+from ledger.client.waiting import Done
 from ledger.client.witness import Witness
-from ledger.core.errors import LedgerError
 from ledger.core.note import parse_vkey
 from ledger.records.prepare import uuid7
 from ledger.records.values import time_text
@@ -225,7 +225,10 @@ class Ledger:
             FormatError: a member does not exist, or cannot have this value.
         """
         made = self._timed(cleaned(record))
-        (self.post if wait else self.queue)(made)
+        if wait:
+            self.wait(self.begin(made))
+        else:
+            self.queue(made)
         return str(made["id"])
 
     def _said(self, facet: str, members: dict[str, Any]) -> str:
@@ -243,25 +246,33 @@ class Ledger:
 
     # ---- sending
 
-    def post(self, record: Mapping[str, Any]) -> None:
-        """Send a record whose members were cleaned, and wait until it is durable.
+    def begin(self, record: Mapping[str, Any]) -> Done:
+        """Take a record whose members were cleaned, for `wait`.
+
+        Raises:
+            LedgerAway: it was not taken.
+            LedgerError: no line can be made of it.
+            ForkError: nothing is sent to this log any more.
+        """
+        return self._sender.submit(self._timed(record), waited_for=True)
+
+    def wait(self, done: Done) -> None:
+        """Return when that record is durable.
 
         Raises:
             LedgerAway: it is not, in time.
-            ProblemError, LedgerError: it was refused.
+            ProblemError: it was refused.
             ForkError: nothing is sent to this log any more.
         """
-        done = self._sender.submit(self._timed(record), waited_for=True)
         try:
             done.result(self._timeout_s)
         except TimeoutError:
             raise LedgerAway(self._sender.why()) from None
 
-    async def apost(self, record: Mapping[str, Any]) -> None:
+    async def await_(self, done: Done) -> None:
         """The same, without holding up the event loop."""
         import asyncio  # noqa: PLC0415 - it takes as long to import as the SDK, and whoever calls this has it
 
-        done = self._sender.submit(self._timed(record), waited_for=True)
         try:
             await asyncio.wait_for(asyncio.wrap_future(done), self._timeout_s)
         except TimeoutError:
@@ -274,7 +285,7 @@ class Ledger:
         timed = self._timed(record)
         try:
             self._sender.submit(timed, waited_for=False, told=told)
-        except (LedgerAway, ForkError, LedgerError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the tool has run, and its caller goes on
             if not told:
                 self._sender.lose(str(timed["id"]), str(error))
 
@@ -323,6 +334,9 @@ class Ledger:
     def _in_child(self) -> None:
         """This process is a fork. Its parent's thread, connection, numbers and spool are its parent's."""
         _PARENTS.append(self._sender)
+        self._sender.abandon()
+        if self._closed:
+            return
         if self._sender.spools:
             logger.warning(
                 "%s is a fork without the spool: while the ledger is away, no tool of it runs", os.getpid()

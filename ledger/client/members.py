@@ -55,8 +55,8 @@ def _value(path: str, value: object) -> Any:
 
 
 def _person(path: str, value: object) -> Any:
-    if isinstance(value, Mapping):
-        return dict(value)  # {"commitment": …}: who it is stays here
+    if isinstance(value, Mapping) and value.keys() == {"commitment"} and isinstance(value["commitment"], str):
+        return dict(value)  # who it is stays here
     text = person(value)
     if text is None:
         raise FormatError(

@@ -21,6 +21,7 @@ from ledger.client.exchange import AwayError, Exchange, Refused
 from ledger.client.http import ProblemError
 from ledger.client.spool import Spool
 from ledger.client.waiting import GROUP_BYTES, GROUP_RECORDS, Done, Queue, Waiting, settle
+from ledger.records.values import fact
 
 WAITING_BYTES: Final = 32 * 1024 * 1024  # in memory; outcomes of what has started may take as much again
 FIRST_RETRY_S: Final = 0.1
@@ -110,8 +111,16 @@ class Sender:
 
     def lose(self, record_id: str, why: str) -> None:
         """Say that a record is lost."""
-        self.lost += 1
-        logger.error("the record %s is lost: %s", record_id, why)
+        with self._changed:
+            self.lost += 1
+        logger.error(
+            "the record %s is lost: %s", record_id, fact(why)
+        )  # one line, whatever a ledger answered
+
+    def abandon(self) -> None:
+        """This process is a fork: what is open here is the parent's, which loses its spool's lock only when nobody holds it."""
+        if self._spool is not None:
+            self._spool.abandon()
 
     def why(self) -> str:
         """What kept the newest records waiting."""

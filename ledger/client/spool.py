@@ -127,6 +127,13 @@ class Spool:
         if lock is not None:
             lock.close()
 
+    def abandon(self) -> None:
+        """Let go of the files, and touch none: this process is a forked child, and the folder is its parent's."""
+        for file in (self._lock, self._last):
+            if file is not None:
+                file.close()
+        self._lock = self._last = None
+
     # ---- writing
 
     @property

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from ledger.client import Ledger, LedgerAway
+from ledger.client import Ledger, LedgerAway, RecordsLost
 from ledger.core.errors import FormatError
 from tests.client.conftest import entries, stages, token
 
@@ -175,3 +175,42 @@ def test_requests_and_decisions_are_records_of_their_own(ledger, server):
         decision["source"]["id"],
         decision["source"]["seq"],
     )
+
+
+def test_what_has_ended_does_not_start(ledger):
+    denied = ledger.action("pay")
+    denied.deny()
+    with pytest.raises(RuntimeError, match="has ended"):
+        denied.start()
+    with pytest.raises(RuntimeError, match="has ended"), denied:
+        pytest.fail("it ran")
+
+
+def test_after_an_approval_the_start_still_waits_for_the_intent(ledger, server):
+    act = ledger.action("pay", arguments={"n": 1})
+    act.approve(approver="bob")
+    act.start()
+    assert "action.intent" in stages(server, act.id)
+    act.succeed()
+    ledger.flush()
+    types = [r["type"] for r in entries(server) if r.get("action_id") == act.id]
+    assert types == ["action.intent", "action.approval", "action.outcome"]
+
+
+def test_an_approval_without_a_ledger_lets_nothing_run_and_its_loss_is_said():
+    away = Ledger("http://127.0.0.1:9", "t", timeout_s=0.3)
+    act = away.action("pay")
+    act.approve(approver="bob")
+    with pytest.raises(LedgerAway):
+        act.start()
+    with pytest.raises(RuntimeError):
+        act.start()
+    with pytest.raises(RecordsLost):
+        away.close()
+
+
+def test_a_mistake_in_an_outcome_is_an_error_and_the_ending_is_recorded_all_the_same(ledger, server):
+    with pytest.raises(FormatError, match="result_count"), ledger.action("list") as act:
+        act.outcome["result_count"] = -1
+    ledger.flush()
+    assert stages(server, act.id)["action.outcome"]["outcome"]["status"] == "success"

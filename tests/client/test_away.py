@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -411,3 +412,46 @@ def test_what_is_queued_is_sent_at_exit_and_from_forked_and_spawned_children(pla
         "action.outcome": 3,
         "request": 1,
     }
+
+
+def test_a_forked_child_has_no_part_in_the_spool_and_does_not_hold_it_when_its_parent_is_gone(
+    place, tmp_path
+):
+    server = place()
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os, sys, time\n"
+        "from ledger.client import Ledger, Spool\n"
+        f"ledger = Ledger(source='parent', away=Spool({str(tmp_path / 'spool')!r}))\n"
+        "with ledger.action('parent'):\n"
+        "    pass\n"
+        "ledger.flush()\n"
+        "if os.fork() == 0:\n"
+        "    with ledger.action('child'):\n"
+        "        pass\n"
+        "    ledger.flush()\n"
+        "    print('ready', flush=True)\n"
+        "    time.sleep(60)\n"
+        "os._exit(0)\n"
+    )
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "AGENT_LEDGER_URL": server.url,
+        "AGENT_LEDGER_TOKEN": token(server),
+    }
+    parent = subprocess.Popen(
+        [sys.executable, str(script)], env=environment, stdout=subprocess.PIPE, start_new_session=True
+    )
+    try:
+        assert parent.stdout.readline() == b"ready\n"
+        assert parent.wait(20) == 0
+        with Ledger(server.url, token(server), away=Spool(tmp_path / "spool")):
+            pass
+    finally:
+        os.killpg(parent.pid, signal.SIGKILL)
+        parent.stdout.close()
+    records = entries(server)
+    check_sources(records)
+    assert len({record["source"]["id"] for record in records}) == 2
+    assert [r["tool"]["name"] for r in records if "tool" in r] == ["parent", "child"]

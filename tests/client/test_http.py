@@ -6,7 +6,6 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from ledger.client import http
 from ledger.client.http import LedgerClient, ProblemError, Question, UnreachableError
 
 JSON = "application/json"
@@ -97,13 +96,13 @@ def test_a_verification_is_asked_about_at_the_ledger_alone():
         client.start_verification()
 
 
-def test_an_answer_without_end_is_cut_off(monkeypatch):
-    monkeypatch.setattr(http, "MAX_ANSWER_BYTES", 1000)
+def test_an_answer_without_end_is_cut_off():
     with (
         answering(200, b"x" * 1001) as (client, _),
+        LedgerClient(client.url, max_answer_bytes=1000) as bounded,
         pytest.raises(UnreachableError, match="more than 1,000 bytes"),
     ):
-        client.file("checkpoint")
+        bounded.file("checkpoint")
 
 
 def test_an_id_stays_one_part_of_the_path():
