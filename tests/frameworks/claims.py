@@ -218,6 +218,29 @@ class Claims(ABC):
             ledger.close()
 
 
+PAIRS = {"alice@example.com": "bob", "carol@example.com": "dave"}
+
+
+def script_pairs(model: ModelServer) -> None:
+    """For `test_users_at_once_…`: each of PAIRS asks for a summary to the other."""
+    for to in PAIRS.values():
+        model.script([Call("send_summary", to=to)], ANSWER, user=f"Send the summary to {to}.")
+
+
+def check_pairs(rows: Rows, model: ModelServer) -> None:
+    """Everybody's call was decided by an answer to their own words, in their own conversation."""
+    found = {plain(row["identity_principal"]): row for row in rows(ACTIONS)}
+    assert found.keys() == PAIRS.keys()
+    for user, row in found.items():
+        assert plain(row["tool_arguments"]) == {"to": PAIRS[user]}
+        assert plain(row["request_text"]) == f"Send the summary to {PAIRS[user]}."
+        assert row["request_conversation_id"] == f"of {user}"
+        (call,) = [call for call in model.calls if json.loads(call.arguments) == {"to": PAIRS[user]}]
+        assert row["tool_call_id"] == call.id
+        assert row["decision_response_id"] in {None, model.deciding(call.id).response_id}
+        assert row["outcome_status"] == "success"
+
+
 def plain(value: Any) -> Any:
     """A content's value: contents come out of a query as the JSON text that was sent."""
     if not isinstance(value, str):

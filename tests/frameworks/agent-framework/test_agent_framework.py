@@ -1,6 +1,7 @@
 """Microsoft Agent Framework: chat completions and responses, approvals, handoffs."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,13 +23,16 @@ from tests.frameworks.claims import (
     AGENT,
     ANSWER,
     MODEL,
+    PAIRS,
     QUESTION,
     USER,
     Ask,
     Claims,
     Desk,
+    check_pairs,
     described,
     plain,
+    script_pairs,
 )
 from tests.frameworks.model_server import Call
 
@@ -156,6 +160,26 @@ def test_what_an_agent_does_as_a_tool_has_that_call_for_a_parent(ledger, model, 
     assert inner["trace_parent_action_id"] == outer["action_id"]
     assert inner["trace_trace_id"] == outer["trace_trace_id"]
     assert inner["request_origin"] == "agent"
+
+
+def test_users_at_once_of_one_agent_are_not_mixed_up(ledger, model, rows):
+    script_pairs(model)
+    ask = Ask(ledger, model.url, Desk())
+    agent = clerk(ask)
+
+    async def together() -> None:
+        await asyncio.gather(
+            *(
+                run(
+                    agent,
+                    replace(ask, text=f"Send the summary to {to}.", user=user, conversation=f"of {user}"),
+                )
+                for user, to in PAIRS.items()
+            )
+        )
+
+    asyncio.run(together())
+    check_pairs(rows, model)
 
 
 def test_the_lines_of_the_page_record_an_action(page, model, rows):

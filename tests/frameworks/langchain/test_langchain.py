@@ -1,6 +1,7 @@
 """LangChain agents and graphs of LangGraph: both of OpenAI's model APIs, sync and async, refusals, interrupts, handoffs."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,13 +24,16 @@ from tests.frameworks.claims import (
     AGENT,
     ANSWER,
     MODEL,
+    PAIRS,
     QUESTION,
     USER,
     Ask,
     Claims,
     Desk,
+    check_pairs,
     described,
     plain,
+    script_pairs,
 )
 from tests.frameworks.model_server import Call
 
@@ -278,6 +282,21 @@ def test_the_shape_of_an_answer_is_no_action(ledger, model, rows):
     agent = clerk(Ask(ledger, model.url, Desk()), [], response_format=ToolStrategy(Verdict))
     assert agent.invoke(ASKED, THREAD)["structured_response"] == Verdict(sent=True)
     assert rows(ACTIONS) == []
+
+
+def test_users_at_once_of_one_agent_are_not_mixed_up(ledger, model, rows):
+    script_pairs(model)
+    ask = Ask(ledger, model.url, Desk())
+    agent = clerk(ask, ask.desk.tools)
+
+    def invoke(pair: tuple[str, str]) -> None:
+        user, to = pair
+        asked = {"messages": [{"role": "user", "content": f"Send the summary to {to}."}]}
+        agent.invoke(asked, {"configurable": {"thread_id": f"of {user}", "user_id": user}})
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(invoke, PAIRS.items()))
+    check_pairs(rows, model)
 
 
 def test_the_lines_of_the_page_record_an_action(page, model, rows):

@@ -27,13 +27,16 @@ from tests.frameworks.claims import (
     AGENT,
     ANSWER,
     MODEL,
+    PAIRS,
     QUESTION,
     USER,
     Ask,
     Claims,
     Desk,
+    check_pairs,
     described,
     plain,
+    script_pairs,
 )
 from tests.frameworks.model_server import Call
 
@@ -197,6 +200,28 @@ def test_the_apps_own_hooks_and_error_words_go_on_working(ledger, model, rows):
     assert row["outcome_error_type"].endswith("Refused")
     assert row["request_conversation_id"] == "conversation-2"
     assert "fail_loudly is out of order" in str(model.requests[-1])
+
+
+def test_users_at_once_of_one_runner_are_not_mixed_up(ledger, model, rows):
+    script_pairs(model)
+    ask = Ask(ledger, model.url, Desk())
+    agent, runner = clerk(ask, function_tool(ask.desk.send_summary)), LedgerRunner(ledger)
+
+    async def together() -> None:
+        await asyncio.gather(
+            *(
+                runner.run(
+                    agent,
+                    f"Send the summary to {to}.",
+                    context={"user_id": user},
+                    session=SQLiteSession(f"of {user}"),
+                )
+                for user, to in PAIRS.items()
+            )
+        )
+
+    asyncio.run(together())
+    check_pairs(rows, model)
 
 
 def test_the_lines_of_the_page_record_an_action(page, model, rows):

@@ -26,13 +26,16 @@ from tests.frameworks.claims import (
     AGENT,
     ANSWER,
     MODEL,
+    PAIRS,
     QUESTION,
     USER,
     Ask,
     Claims,
     Desk,
+    check_pairs,
     described,
     plain,
+    script_pairs,
 )
 from tests.frameworks.model_server import Call
 
@@ -183,6 +186,23 @@ def test_what_an_agent_does_inside_a_tool_has_that_call_for_a_parent(ledger, mod
     assert (outer["tool_name"], inner["tool_name"]) == ("delegate", "send_summary")
     assert inner["trace_parent_action_id"] == outer["action_id"]
     assert (outer["identity_agent_name"], inner["identity_agent_name"]) == (AGENT, "sender")
+
+
+def test_users_at_once_of_one_agent_are_not_mixed_up(ledger, model, rows):
+    script_pairs(model)
+    ask = Ask(ledger, model.url, Desk())
+    agent = clerk(ask, ask.desk.send_summary)
+
+    async def together() -> None:
+        await asyncio.gather(
+            *(
+                agent.run(f"Send the summary to {to}.", deps={"user_id": user}, conversation_id=f"of {user}")
+                for user, to in PAIRS.items()
+            )
+        )
+
+    asyncio.run(together())
+    check_pairs(rows, model)
 
 
 def test_the_lines_of_the_page_record_an_action(page, model, rows):
