@@ -54,6 +54,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "ray": ("ledger/client/adapters/ray_serve.py",),
     "fastmcp": ("ledger/client/adapters/fastmcp.py",),
     "pydantic_ai": ("ledger/client/adapters/pydantic_ai.py",),
+    "semantic_kernel": ("ledger/client/adapters/semantic_kernel.py",),
     "typer": ("ledger/cli",),
     "click": ("ledger/cli",),
     "rich": ("ledger/cli",),
