@@ -7,7 +7,7 @@ import httpx
 
 from ledger.gateway.call import Unanswered
 from ledger.gateway.gate import Gate
-from ledger.gateway.message import Message
+from ledger.gateway.message import Message, shown
 from ledger.gateway.session import Session
 from ledger.gateway.sse import Event, Events
 from ledger.gateway.upstream import Upstream, media_type
@@ -115,10 +115,13 @@ def announced(upstream: Upstream, data: bytes) -> str | None:
     return upstream.same_server(location)
 
 
-def unfit(response: httpx.Response) -> str | None:
+def unfit(upstream: Upstream, response: httpx.Response) -> str | None:
     """Why an answer cannot be passed on, None when it can."""
-    if response.is_redirect or ("location" in response.headers and response.status_code in REDIRECTS):
-        return "the server redirects, which would lead the client past the gateway: configure the final URL"
+    location = response.headers.get("location")
+    if location is not None and response.status_code in REDIRECTS:
+        own = upstream.same_server(location)
+        hint = f"; --upstream with the path {shown(own)} would do" if own else ""
+        return f"the server redirects, which could lead the client past the gateway{hint}"
     if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
         return "the server compresses its answer though it was asked not to: it could not be recorded"
     return None

@@ -181,7 +181,7 @@ class Endpoint:
                 exchange.session.abandon("mcp.stream_ended")
 
     async def _return(self, exchange: Exchange, request: Incoming, response: httpx.Response) -> int:
-        if why := unfit(response):
+        if why := unfit(self._upstream, response):
             exchange.ended("unknown", "mcp.unfit_answer")
             return await self._failed(exchange, request, why)
         named = response.headers.get(SESSION_HEADER.decode())
