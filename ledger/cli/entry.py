@@ -24,6 +24,6 @@ def missing(error: ModuleNotFoundError) -> str:
     """
     if error.name is None or error.name.partition(".")[0] == "ledger":
         raise error
-    extra = "cli" if error.name.partition(".")[0] in {"typer", "click", "rich"} else "server"
+    extra = "cli" if error.name.partition(".")[0] in {"typer", "click", "rich", "uvicorn"} else "server"
     what = "the command line" if extra == "cli" else "this command, which works on a log itself,"
     return f"{what} needs {error.name}, which is not installed: pip install 'agent-ledger[{extra}]'"

@@ -1,0 +1,25 @@
+// Uses all of it, and prints what it saw: `node client.mjs (stdio COMMAND… | http URL)`.
+import { Client } from "@modelcontextprotocol/sdk/client/index.js";
+import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
+import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
+import { ElicitRequestSchema } from "@modelcontextprotocol/sdk/types.js";
+const [kind, ...rest] = process.argv.slice(2);
+const t = kind === "stdio" ? new StdioClientTransport({ command: rest[0], args: rest.slice(1), env: process.env, stderr: "inherit" }) : new StreamableHTTPClientTransport(new URL(rest[0]));
+const c = new Client({ name: "ts-client", version: "1" }, { capabilities: { elicitation: {} } });
+c.setRequestHandler(ElicitRequestSchema, async () => ({ action: "accept", content: { name: "Ada" } }));
+await c.connect(t);
+const out = [c.getServerVersion().name];
+out.push((await c.listTools()).tools.map(x => x.name));
+out.push((await c.callTool({ name: "add", arguments: { a: 2, b: 3 } })).content[0].text);
+out.push((await c.callTool({ name: "fail", arguments: { why: "x" } })).isError);
+const seen = [];
+out.push((await c.callTool({ name: "wait", arguments: { n: 3 } }, undefined, { onprogress: p => seen.push(p.progress) })).content[0].text, seen);
+out.push((await c.callTool({ name: "ask", arguments: {} })).content[0].text);
+out.push((await c.readResource({ uri: "shop://stock/pear" })).contents[0].text);
+out.push((await c.getPrompt({ name: "greeting", arguments: { name: "A" } })).messages[0].content.text);
+out.push((await Promise.all([...Array(10).keys()].map(n => c.callTool({ name: "add", arguments: { a: n, b: 0 } })))).map(r => r.content[0].text));
+const stop = new AbortController(); setTimeout(() => stop.abort("enough"), 200);
+out.push(await c.callTool({ name: "wait", arguments: { n: 100 } }, undefined, { signal: stop.signal }).then(() => "done", e => "cancelled"));
+console.log(JSON.stringify(out));
+if (t.terminateSession) await t.terminateSession();
+await c.close();
