@@ -138,7 +138,7 @@ def test_a_handoff_is_a_success_of_the_agent_that_hands_over(ledger, model, rows
     builder = (
         HandoffBuilder(participants=[triage, sender]).with_start_agent(triage).add_handoff(triage, [sender])
     )
-    asyncio.run(builder.build().run(QUESTION))
+    asyncio.run(builder.build().run(QUESTION, function_invocation_kwargs={"user_id": USER}))
     handoff, sent = rows(ACTIONS)
     assert (handoff["tool_name"], handoff["tool_effect"], handoff["outcome_status"]) == (
         "handoff_to_sender",
@@ -147,6 +147,7 @@ def test_a_handoff_is_a_success_of_the_agent_that_hands_over(ledger, model, rows
     )
     assert (sent["tool_name"], sent["outcome_status"]) == ("send_summary", "success")
     assert (handoff["identity_agent_name"], sent["identity_agent_name"]) == ("triage", "sender")
+    assert {plain(row["identity_principal"]) for row in (handoff, sent)} == {USER}
 
 
 def test_what_an_agent_does_as_a_tool_has_that_call_for_a_parent(ledger, model, rows):
