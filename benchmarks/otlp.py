@@ -23,7 +23,9 @@ def export(records: list[dict]) -> bytes:
 
 
 def _spans(record: dict) -> tuple[Span, Span]:
-    trace_id, chat_id, tool_id = uuid.uuid4().bytes, uuid.uuid4().bytes[:8], uuid.uuid4().bytes[:8]
+    # The first eight bytes are those that tell the record's run from others.
+    trace_id = record["id"].encode()[:8] + uuid.uuid4().bytes[:8]
+    chat_id, tool_id = uuid.uuid4().bytes[:8], uuid.uuid4().bytes[:8]
     request, decision, tool, identity = (
         record[facet] for facet in ("request", "decision", "tool", "identity")
     )

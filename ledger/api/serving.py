@@ -4,6 +4,7 @@ import asyncio
 import gc
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from typing import Final
 
@@ -22,6 +23,7 @@ SHUTDOWN_SECONDS: Final = 10
 CONNECTIONS: Final = 1_000
 BACKLOG: Final = 256
 GC_OBJECTS: Final = 50_000
+SWITCH_SECONDS: Final = 0.0005
 
 
 class Bounded(HttpToolsProtocol):
@@ -177,6 +179,9 @@ def run(app: ASGIApp, at: socket.socket, *, access_log: bool, started: Callable[
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_OBJECTS)
+    # A group commit lets the interpreter's lock go some seven times, and takes it again each time. From a thread that reads a batch it gets it after
+    # this long: at the 5 ms that are the default the sequencer mostly waited (docs/benchmarks.md).
+    sys.setswitchinterval(SWITCH_SECONDS)
     try:
         Server(config, started).run(sockets=[at])
     finally:
