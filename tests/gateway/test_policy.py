@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ import pytest
 from mcp import Client, MCPError
 
 from ledger.gateway.policy import Asked, PolicyError, load_policy
+from tests.faults.server import ROOT
 
 
 def run(scenario):
@@ -77,6 +79,17 @@ def test_a_policy_that_is_only_half_understood_is_refused(policy, text, says):
     with pytest.raises(PolicyError) as refused:
         load_policy(policy(text))
     assert says in str(refused.value)
+
+
+def test_the_policy_of_the_page_is_one(policy):
+    page = (ROOT / "docs" / "gateway.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    loaded = load_policy(policy(example))
+    assert loaded.judge(Asked("tools/call", "drop_table", "bank", {})).rule == "no-deletes"
+    assert loaded.judge(Asked("resources/read", "file:///etc/shadow", "x", {})).rule == "secrets"
+    abroad = {"to": {"country": "IR"}}
+    assert loaded.judge(Asked("tools/call", "pay", "bank", abroad)).effect == "require_approval"
+    assert loaded.judge(Asked("tools/call", "pay", "shop", abroad)).effect == "allow"
 
 
 # ---- in force
