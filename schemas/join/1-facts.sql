@@ -6,8 +6,9 @@
 -- and not `seq`, so that the same records give the same rows in whatever order and batches they came.
 CREATE SCHEMA IF NOT EXISTS live;
 
--- kind, part, lib and side are what the OTLP dialect says of the span a record was made of (ledger/ingest/otlp). `made_id` is a dialect's id
--- without the version that a contradicting copy gets. `role` is what a record is to a call:
+-- kind, part, lib and side are what the OTLP dialect says of the span a record was made of (ledger/ingest/otlp): nobody else can write under
+-- an id that begins with `ledger:`. `made_id` is such an id without the version that a contradicting copy gets. `role` is what a record is
+-- to a call:
 --   asked   a model's output names the call          echo    something later, or an agent's summary, tells of it again
 --   ran     the span of its execution                mcp     one of its two sides on the wire
 --   result  what came of it, told elsewhere          policy  a policy engine's event about it
@@ -19,7 +20,7 @@ WITH said AS (
         trace_trace_id AS trace_id, trace_span_id AS span_id, trace_parent_span_id AS parent_span_id,
         request_conversation_id AS conversation_id, request_turn_id AS turn_id,
         identity_agent_instance_id AS instance, decision_response_id AS response_id,
-        json_extract_string(ext, ['$."otel.kind"', '$."otel.part"', '$."otel.scope"', '$."otel.span_kind"']) AS otel,
+        CASE WHEN starts_with(id, 'ledger:') THEN json_extract_string(ext, ['$."otel.kind"', '$."otel.part"', '$."otel.scope"', '$."otel.span_kind"']) END AS otel,
         CASE WHEN starts_with(id, 'ledger:') THEN regexp_replace(id, '~[0-9]+$', '') END AS made_id,
         "type" = 'action' AS whole,
         coalesce(request_user_commitment, request_text_commitment, request_origin) IS NOT NULL AS request,

@@ -63,14 +63,17 @@ top AS (
 SELECT n, coalesce(top.client, action) AS action, NOT coalesce(near, TRUE) AS far, CASE WHEN NOT near THEN 'both_sides' WHEN near THEN 'mcp' ELSE rule END AS rule
 FROM live.member LEFT JOIN top USING (action);
 
--- Its own records in their order, after them what only tells again of it, and the far side's last. The first of all is 'record', whatever brought it to the rest.
--- Who is believed about an outcome: an SDK's hook saw what happened, a span only that something ran, an MCP client only that it was answered.
+-- Its own records in their order (`place`): after them what only tells again of it, and the far side's last. The first of all is 'record',
+-- whatever brought it to the rest. What changes is said by the last (`latest`) of this side. Who is believed about an outcome (`doubt`): an
+-- SDK's hook saw what happened, a span only that something ran, an MCP client only that it was answered; who knows no status, nobody.
 CREATE OR REPLACE TABLE live.ruled AS
 WITH placed AS (
     SELECT own.action, own.rule, own.far, fact.* EXCLUDE (action_id, name, protocol, span_id, instance, response_id, part, lib, output),
-        fact.n + CASE WHEN far THEN 1::BIGINT << 40 WHEN role = 'echo' THEN 1::BIGINT << 39 ELSE 0 END AS place,
-        CASE WHEN role = 'mcp' AND outcome_status = 'unknown' THEN 7 WHEN far THEN 6 WHEN role = 'echo' THEN 5 WHEN role = 'mcp' AND side = 'client' THEN 4
-            ELSE list_position(['sdk', 'ran', 'result', 'mcp'], role) - 1 END AS standing
+        n + CASE WHEN far THEN 1::BIGINT << 40 WHEN role = 'echo' THEN 1::BIGINT << 39 ELSE 0 END AS place,
+        n - CASE WHEN far THEN 1::BIGINT << 40 ELSE 0 END AS latest,
+        CASE WHEN role = 'sdk' AND NOT far THEN 0 WHEN role = 'mcp' AND outcome_status = 'unknown' THEN 7 WHEN far THEN 6 WHEN role = 'echo' THEN 5
+            WHEN role = 'mcp' AND side = 'client' THEN 4 ELSE list_position(['ran', 'result', 'mcp'], role) END AS standing,
+        ((CASE WHEN outcome_status IS NULL THEN 8 ELSE standing END)::BIGINT << 40) - n AS doubt
     FROM live.own JOIN live.fact USING (n)
 )
 SELECT * EXCLUDE (rule), CASE WHEN place = min(place) OVER (PARTITION BY action) THEN 'record' ELSE rule END AS rule FROM placed;
@@ -82,11 +85,10 @@ SELECT
     arg_min(rule, place) FILTER (request) AS request, arg_min(rule, place) FILTER (decision) AS decision,
     arg_min(rule, place) FILTER (tool) AS tool, arg_min(rule, place) FILTER (agent) AS agent,
     arg_min(rule, place) FILTER (principal) AS principal, arg_min(rule, place) FILTER (resource) AS resource,
-    arg_max(rule, (NOT far, n)) FILTER (policy) AS policy, arg_max(seq, (NOT far, n)) FILTER (policy) AS at_policy,
-    arg_max(rule, (NOT far, n)) FILTER (approval) AS approval, arg_max(seq, (NOT far, n)) FILTER (approval) AS at_approval,
-    arg_min(rule, (outcome_status IS NULL, standing, -n)) FILTER (outcome) AS outcome,
-    arg_min(seq, (outcome_status IS NULL, standing, -n)) FILTER (outcome) AS at_outcome,
-    arg_min(outcome_status, (standing, -n)) FILTER (outcome_status IS NOT NULL) AS outcome_status,
+    arg_max(rule, latest) FILTER (policy) AS policy, arg_max(seq, latest) FILTER (policy) AS at_policy,
+    arg_max(rule, latest) FILTER (approval) AS approval, arg_max(seq, latest) FILTER (approval) AS at_approval,
+    arg_min(rule, doubt) FILTER (outcome) AS outcome, arg_min(seq, doubt) FILTER (outcome) AS at_outcome,
+    arg_min(outcome_status, doubt) FILTER (outcome_status IS NOT NULL) AS outcome_status,
     bool_or(no_request) AS no_request, bool_or(no_decision) AS no_decision, bool_or(no_tool) AS no_tool,
     bool_or(no_identity) AS no_identity, bool_or(no_resource) AS no_resource,
     bool_or(whole AND outcome_status IS NULL AND coalesce(policy_effect, 'allow') IN ('allow', 'not_evaluated')) AS told_whole,

@@ -8,7 +8,7 @@ WITH open AS (
         CASE WHEN request IS NULL AND NOT no_request THEN 'request' END,
         CASE WHEN (decision IS NULL OR made) AND NOT no_decision THEN 'decision' END,
         CASE WHEN agent IS NULL AND NOT no_identity THEN 'agent' END,
-        CASE WHEN principal IS NULL AND NOT no_identity THEN 'principal' END], lambda f: f IS NOT NULL)) AS facet,
+        CASE WHEN principal IS NULL AND NOT no_identity THEN 'principal' WHEN made THEN 'principal elsewhere' END], lambda f: f IS NOT NULL)) AS facet,
         facet = 'decision' AND decision IS NOT NULL AS more
     FROM live.action
 )
@@ -27,7 +27,7 @@ WHERE decider IS NOT NULL;
 CREATE OR REPLACE TABLE live.offer AS
 SELECT n, seq, fact.submitter, "time", fact.trace_id, fact.parent_span_id, conversation_id, turn_id, sid, unnest(list_filter([
     CASE WHEN request THEN 'request' END, CASE WHEN decision THEN 'decision' END,
-    CASE WHEN agent THEN 'agent' END, CASE WHEN principal THEN 'principal' END], lambda f: f IS NOT NULL)) AS facet,
+    CASE WHEN agent THEN 'agent' END, CASE WHEN principal THEN 'principal' END, CASE WHEN principal THEN 'principal elsewhere' END], lambda f: f IS NOT NULL)) AS facet,
     facet = 'decision' AND kind IS NOT NULL AND ("type" = 'agent.run' OR output) AS weak, "type" = 'agent.run' AS of_agent, output
 FROM live.fact
 LEFT JOIN live.span ON span.submitter = fact.submitter AND span.trace_id = fact.trace_id AND span.span_id = fact.span_id
@@ -103,16 +103,23 @@ said AS (
 ),
 fact AS (
     SELECT action, count(DISTINCT decision_response_model) > 1 AS model, count(DISTINCT decision_response_id) > 1 AS response,
-        count(DISTINCT identity_agent_id) > 1 AS agent, count(DISTINCT coalesce(identity_principal, identity_principal_commitment)) > 1 AS principal,
-        count(DISTINCT resource_id) > 1 AS resource
+        count(DISTINCT identity_agent_id) > 1 AS agent, count(DISTINCT resource_id) > 1 AS resource
     FROM many JOIN records USING (seq) GROUP BY action
+),
+person AS (  -- also the one whom the spans around name: an app may say another than the server that checked
+    SELECT action, count(DISTINCT coalesce(identity_principal, identity_principal_commitment)) > 1 AS principal
+    FROM (SELECT action, seq FROM live.ruled UNION ALL SELECT action, unnest("from".seqs) FROM live.filled WHERE facet = 'principal elsewhere') said
+    JOIN records USING (seq)
+    WHERE action IN (SELECT action FROM live.action WHERE principal IS NOT NULL AND (records > 1 OR made))
+    GROUP BY action
 ),
 claimed AS (SELECT DISTINCT client AS action FROM live.both_sides WHERE server IS NULL AND NOT near)
 SELECT action, list_filter([
     CASE WHEN name THEN 'tool.name' END, CASE WHEN arguments THEN 'tool.arguments' END, CASE WHEN model THEN 'decision.response_model' END,
     CASE WHEN response THEN 'decision.response_id' END, CASE WHEN fact.agent THEN 'identity.agent_id' END,
-    CASE WHEN fact.principal THEN 'identity.principal' END, CASE WHEN fact.resource THEN 'resource.id' END,
+    CASE WHEN person.principal THEN 'identity.principal' END, CASE WHEN fact.resource THEN 'resource.id' END,
     CASE WHEN (outcome_status = 'success' AND failed) OR (outcome_status = 'denied' AND done) THEN 'outcome.status' END,
     CASE WHEN contradicted THEN 'id' END, CASE WHEN claimed.action IS NOT NULL THEN 'trace.parent_span_id' END], lambda c: c IS NOT NULL) AS conflicts
-FROM live.action LEFT JOIN said USING (action) LEFT JOIN fact USING (action) LEFT JOIN claimed USING (action)
-WHERE records > 1 OR claimed.action IS NOT NULL;
+FROM live.action LEFT JOIN said USING (action) LEFT JOIN fact USING (action) LEFT JOIN person USING (action)
+LEFT JOIN claimed USING (action)
+WHERE records > 1 OR person.principal OR claimed.action IS NOT NULL;

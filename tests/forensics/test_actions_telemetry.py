@@ -334,3 +334,21 @@ def test_withheld_arguments_name_no_resource():
     app = Spans()
     app.tool(1, 0, None, {"name": "read_file", "arguments": {"commitment": "ab" * 32}})
     assert rows(app, columns="resource_id, list_contains(facets_missing, 'resource')") == [[None, True]]
+
+
+def test_an_app_that_names_another_person_than_its_server_checked_is_a_conflict():
+    for said, conflicts in (("bob", ["identity.principal"]), ("alice", [])):
+        app = Spans()
+        app.chat(1, 0, None, READ, identity={"principal": said, "principal_source": "gen_ai.user"})
+        app.tool(2, 1, None, READ)
+        app.mcp(
+            3,
+            2,
+            2,
+            "server",
+            name="read_file",
+            identity={"principal": "alice", "principal_source": "MCP server"},
+        )
+        assert rows(app, columns="identity_principal, identity_principal_source, conflicts") == [
+            ["alice", "MCP server", conflicts]
+        ]
