@@ -12,6 +12,7 @@ LOCK   := $(UV) compile $(ARGS)
 # Agent frameworks do not agree on their dependencies: each has an environment of its own, made from requirements/frameworks/<name>.txt.
 FRAMEWORK_VENVS ?= $(VENV)-frameworks
 FRAMEWORKS      := $(patsubst requirements/frameworks/%.txt,%,$(wildcard requirements/frameworks/*.txt))
+STORM_FRAMEWORKS := agent-framework azure-ai langchain openai-agents pydantic-ai
 CI_FRAMEWORKS   := agent-framework langchain openai-agents pydantic-ai
 
 .DEFAULT_GOAL := help
@@ -52,8 +53,8 @@ captures: $(VENV)/.test  ## print what is found of each capture's actions and fa
 bench: $(VENV)/.test  ## print the ratios of benchmarks/
 	$(PY) -m benchmarks $(ARGS)
 
-soak: $(VENV)/.test  ## the tests that are too long for every run
-	$(PY) -m pytest -m soak $(ARGS)
+soak: $(VENV)/.test $(STORM_FRAMEWORKS:%=$(FRAMEWORK_VENVS)/%/.installed)  ## the tests that are too long for every run (ARGS="-k storm" for some)
+	FRAMEWORK_VENVS=$(abspath $(FRAMEWORK_VENVS)) $(PY) -m pytest -m soak $(ARGS)
 
 build: $(VENV)/.test  ## a wheel and an sdist in dist/
 	$(BIN)/hatchling build --clean
