@@ -27,6 +27,7 @@ def filled(path):
         "{record_id:path}": "x",
         "{path:path}": "0/000",
         "{name}": "x",
+        "{dialect}": "kubernetes",
         "{job_id}": "x",
     }.items():
         path = path.replace(name, value)
@@ -40,6 +41,7 @@ def test_the_list_of_routes_is_what_the_issues_name():
         "/v1/traces",
         "/v1/logs",
         "/v1/metrics",
+        "/v1/ingest/{dialect}",
         "/v1/records/{record_id:path}",
         "/v1/entries/{seq}",
         "/v1/entries/{seq}/receipt",
@@ -99,6 +101,7 @@ ROLES = {
     ("POST", "/v1/traces"): {"writer", "admin"},
     ("POST", "/v1/logs"): {"writer", "admin"},
     ("POST", "/v1/metrics"): {"writer", "admin"},
+    ("POST", "/v1/ingest/kubernetes"): {"writer", "admin"},
     ("GET", "/v1/log"): {"writer", "reader", "auditor", "admin"},
     ("GET", "/checkpoint"): {"writer", "reader", "auditor", "admin"},
     ("GET", "/v1/entries/0/receipt"): {"writer", "reader", "auditor", "admin"},
