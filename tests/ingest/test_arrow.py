@@ -310,6 +310,14 @@ def test_a_timestamp_outside_the_years_that_can_be_said_is_refused_for_its_recor
     assert (others[2].code, others[2].path) == (Code.MISSING_MEMBER, "time")
 
 
+@pytest.mark.parametrize("zone", ["UTC", "+00:00", "Etc/UTC"])
+def test_the_first_and_the_last_second_that_can_be_said_are(judge, zone):
+    times = pa.array([-62_135_596_800, 253_402_300_799]).cast(pa.timestamp("s", zone))
+    first, last = judge.arrow(stream(pa.table({"type": ["note"] * 2, "time": times})))
+    assert b'"time":"0001-01-01T00:00:00Z"' in first.record
+    assert b'"time":"9999-12-31T23:59:59Z"' in last.record
+
+
 def test_what_the_submitter_keeps_is_sent_as_its_commitment(judge):
     commitment = "ab" * 32
     data = table([BASE]).append_column("tool_arguments_commitment", pa.array([commitment]))
