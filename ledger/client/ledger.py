@@ -265,7 +265,11 @@ class Ledger:
             ForkError: nothing is sent to this log any more.
         """
         try:
-            done.result(self._timeout_s)
+            try:
+                done.result(self._timeout_s / 2)
+            except TimeoutError:
+                self._sender.spill()
+                done.result(self._timeout_s / 2)
         except TimeoutError:
             raise LedgerAway(self._sender.why()) from None
 
@@ -273,10 +277,16 @@ class Ledger:
         """The same, without holding up the event loop."""
         import asyncio  # noqa: PLC0415 - it takes as long to import as the SDK, and whoever calls this has it
 
+        waited = asyncio.wrap_future(done)
         try:
-            await asyncio.wait_for(asyncio.wrap_future(done), self._timeout_s)
+            finished, _ = await asyncio.wait([waited], timeout=self._timeout_s / 2)
+            if not finished:
+                self._sender.spill()
+            await asyncio.wait_for(waited, self._timeout_s / 2)
         except TimeoutError:
             raise LedgerAway(self._sender.why()) from None
+        finally:
+            waited.cancel()  # nobody asks how it went any more
 
     def queue(self, record: Mapping[str, Any], *, told: bool = False) -> None:
         """Send a record whose members were cleaned, in the background. One that cannot be taken is lost, which is said, unless the

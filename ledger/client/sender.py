@@ -127,6 +127,11 @@ class Sender:
         with self._changed:
             return str(self._away) if self._away is not None else "the ledger does not answer"
 
+    def spill(self) -> None:
+        """The ledger takes too long: what waits for it goes to the spool, where there is one."""
+        with self._changed:
+            self._to_spool()
+
     def flush(self, timeout_s: float) -> None:
         """Return when the ledger has everything.
 
@@ -244,7 +249,10 @@ class Sender:
             elif problem is not None and not waiting.told:
                 self.lose(waiting.id, f"the ledger refuses it: {problem.detail} [{problem.code}]")
             with self._changed:
-                self._queue.take()
+                if (
+                    waiting is self._queue.first
+                ):  # else it was spilled meanwhile, and is sent again from there
+                    self._queue.take()
 
     def _replay(self) -> None:
         spool = self._spool

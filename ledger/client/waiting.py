@@ -43,6 +43,11 @@ class Queue:
     def __iter__(self) -> Iterator[Waiting]:
         return iter(self._waiting)
 
+    @property
+    def first(self) -> Waiting | None:
+        """The first record, None where there is none."""
+        return self._waiting[0] if self._waiting else None
+
     def add(self, waiting: Waiting) -> None:
         """Put a record at the end."""
         self._waiting.append(waiting)
