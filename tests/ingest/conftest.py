@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from ledger.core.errors import LedgerError
@@ -34,7 +36,8 @@ class Judge:
 def judged(outcome):
     """What two ways of sending the same record must agree on."""
     if isinstance(outcome, LedgerError):
-        return outcome.code, outcome.path, outcome.detail
+        # A column holds a content without the white space around it, so that it stands elsewhere in its record's line.
+        return outcome.code, outcome.path, re.sub(r"column \d+", "column *", outcome.detail)
     record = recommit(outcome, {content.member: bytes(16) for content in outcome.contents})
     if outcome.generated_id:
         record = record.replace(outcome.id.encode(), b"*")
