@@ -55,6 +55,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "fastmcp": ("ledger/client/adapters/fastmcp.py",),
     "pydantic_ai": ("ledger/client/adapters/pydantic_ai.py",),
     "semantic_kernel": ("ledger/client/adapters/semantic_kernel.py",),
+    "crewai": ("ledger/client/adapters/crewai.py",),
     "typer": ("ledger/cli",),
     "click": ("ledger/cli",),
     "rich": ("ledger/cli",),
