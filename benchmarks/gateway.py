@@ -1,4 +1,4 @@
-"""(g) One tool call through the gateway, intent durable and signed before it passes, against the same call without it, both transports."""
+"""(f) One tool call through the gateway, intent durable and signed before it passes, against the same call without it, both transports."""
 
 import asyncio
 import os
@@ -38,7 +38,7 @@ def run(*, quick: bool) -> None:
             "stdio": asyncio.run(compared(direct_stdio(), through_stdio(environment), rounds, calls)),
             "streamable HTTP": asyncio.run(compared(upstream, front, rounds, calls)),
         }
-    print(f"\n(g) one call at a time, {rounds} rounds of {calls} calls, in turns\n")
+    print(f"\n(f) one call at a time, {rounds} rounds of {calls} calls, in turns\n")
     print(
         "| | direct p50 ms | gateway p50 ms | gateway p99 ms | adds at the median, ms (range of the rounds) |"
     )

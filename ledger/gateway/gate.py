@@ -13,6 +13,7 @@ What fails before 6 is not passed on, and the client is told.
 
 import asyncio
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
@@ -31,6 +32,8 @@ from ledger.gateway.policy import ALLOWED, Asked, Policy, Verdict
 from ledger.gateway.replies import Replier, denied, not_recorded
 from ledger.gateway.session import Session, Waiting
 
+# What official clients give as the reason when they have waited long enough.
+TIMED_OUT: Final = re.compile(r"\btime(?:d\s*|-?)out\b", re.IGNORECASE)
 CANCELLED: Final = "notifications/cancelled"
 VERSION_META: Final = "io.modelcontextprotocol/protocolVersion"
 UNRECORDED: Final = (LedgerAway, ForkError, ProblemError, LedgerError, OSError)
@@ -227,7 +230,8 @@ class Gate:
                 elif waiting is not None and isinstance(identifier, str | int):
                     session.withdraw(identifier)
                     if waiting.call is not None:
-                        waiting.call.end("cancelled", "mcp.cancelled")
+                        late = TIMED_OUT.search(str(message.params.get("reason", "")))
+                        waiting.call.end("timeout" if late else "cancelled", "mcp.cancelled")
         return passing
 
     # ---- from the server

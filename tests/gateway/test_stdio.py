@@ -175,3 +175,14 @@ def test_no_call_is_made_while_the_ledger_cannot_record_it(through, tmp_path):
 
     run(scenario())
     assert not marker.exists()
+
+
+def test_a_call_that_the_client_gives_up_for_its_time_is_recorded_as_timed_out(through, book):
+    async def scenario():
+        async with Client(through(), mode="legacy") as client:
+            with pytest.raises(MCPError):
+                await client.call_tool("wait", {"seconds": 30}, read_timeout_seconds=1)
+
+    run(scenario())
+    (call,) = book.calls()
+    assert call["outcome"]["outcome"]["status"] == "timeout"
