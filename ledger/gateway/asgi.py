@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 MAX_BODY_BYTES: Final = 32 * 1024 * 1024
 JSON_HEADERS: Final = [(b"content-type", b"application/json")]
-TOO_LARGE: Final = Turned(413, f"a message is at most {MAX_BODY_BYTES:,} bytes")
+TOO_LARGE: Final = 413
 
 
 class Gone(Exception):  # noqa: N818 - what happened
@@ -57,7 +57,7 @@ class Incoming:
                 raise Gone
             body += event.get("body", b"")
             if len(body) > MAX_BODY_BYTES:
-                raise TOO_LARGE
+                raise Turned(TOO_LARGE, f"a message is at most {MAX_BODY_BYTES:,} bytes")
             if not event.get("more_body"):
                 return bytes(body)
 

@@ -35,6 +35,7 @@ from ledger.gateway.session import Session, Waiting
 # What official clients give as the reason when they have waited long enough.
 TIMED_OUT: Final = re.compile(r"\btime(?:d\s*|-?)out\b", re.IGNORECASE)
 CANCELLED: Final = "notifications/cancelled"
+SERVER_INFO: Final = "io.modelcontextprotocol/serverInfo"
 VERSION_META: Final = "io.modelcontextprotocol/protocolVersion"
 UNRECORDED: Final = (LedgerAway, ForkError, ProblemError, LedgerError, OSError)
 Reply: TypeAlias = dict[str, Any]
@@ -260,19 +261,21 @@ class Gate:
             self._ledger.record(record)
 
     def _settled(self, waiting: Waiting, answer: Answer, session: Session) -> None:
+        if isinstance(answer.result, Mapping) and answer.plain:
+            self._learn(waiting, answer.result, session)
         if waiting.call is not None:
             waiting.call.answered(answer)
-        elif isinstance(answer.result, Mapping):
-            self._learn(waiting, answer.result, session)
 
     def _learn(self, waiting: Waiting, result: Mapping[str, Any], session: Session) -> None:
-        if waiting.method in {"initialize", "server/discover"}:
+        meta = result.get("_meta")
+        info = meta.get(SERVER_INFO) if isinstance(meta, Mapping) else None  # 2026-07-28: on every result
+        if waiting.method == "initialize":
             info = result.get("serverInfo")
-            named = info.get("name") if isinstance(info, Mapping) else None
-            self._said = named if isinstance(named, str) and named else self._said
             version = result.get("protocolVersion")
             session.version = version if isinstance(version, str) else session.version
-        elif waiting.method == "tools/list":
+        named = info.get("name") if isinstance(info, Mapping) else None
+        self._said = named if isinstance(named, str) and named else self._said
+        if waiting.method == "tools/list":
             changes = self._definitions.see(result.get("tools"))
             if changes:
                 task = asyncio.create_task(self._record_changes(changes))

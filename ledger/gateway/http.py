@@ -135,8 +135,8 @@ class Endpoint:
         version = first(request.headers, b"mcp-protocol-version") or ""
         if named is None:
             return Session(version=version)
-        if named not in self._sessions:
-            self._remember(named, Session(version=version))
+        if named not in self._sessions:  # made before this gateway started, or made up: the server knows
+            return Session(version=version, thumbprint=identity.thumbprint(named))
         self._sessions.move_to_end(named)
         return self._sessions[named]
 
@@ -184,8 +184,8 @@ class Endpoint:
         if why := unfit(self._upstream, response):
             exchange.ended("unknown", "mcp.unfit_answer")
             return await self._failed(exchange, request, why)
-        named = response.headers.get(SESSION_HEADER.decode())
-        if named and not exchange.session.thumbprint:
+        named = response.headers.get(SESSION_HEADER.decode()) or first(request.headers, SESSION_HEADER)
+        if named and response.is_success and named not in self._sessions:
             self._remember(named, exchange.session)
         try:
             await request.unless_gone(self._stream(exchange, response, request.send))

@@ -223,6 +223,13 @@ def test_a_server_cannot_send_its_client_past_the_gateway(scripted, front, place
         httpx.get(front, headers={"Accept": "text/event-stream"}, trust_env=False)
 
 
+def test_a_session_that_the_server_does_not_know_is_not_kept(scripted, front, book):
+    saying(scripted, 404, {"Content-Length": "0"})
+    for _ in range(2):  # the id of the first call would be in use
+        assert post(front, Mcp_Session_Id="made-up").status_code == 404
+    assert [call["outcome"]["outcome"]["error_type"] for call in book.calls()] == ["http.404", "http.404"]
+
+
 # ---- what a hostile client gets
 
 

@@ -133,6 +133,7 @@ def test_what_a_tool_was_said_to_be_is_recorded_once_and_its_digest_is_on_every_
     (added,) = [record for record in definitions if record["tool"]["name"] == "add"]
     assert added["source"]["original"]["description"] == "Add two numbers."
     digests = [call["intent"]["tool"]["definition_digest"] for call in book.calls()]
+    assert [call["intent"]["tool"]["server"] for call in book.calls()] == ["shop", "shop"]
     assert digests == [added["tool"]["definition_digest"]] * 2
 
 
