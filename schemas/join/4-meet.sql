@@ -27,26 +27,29 @@ FROM member
 GROUP BY unit, role, submitter;
 
 -- By what a follower finds its leader, the surest first. In a trace: the call's id, its name and arguments, the name alone if there is but one.
--- In a conversation: the call's id. In a process, over its traces: name and arguments. `even`: only if there are as many of one as of the other.
+-- In a conversation: the call's id. In a process, over its traces: name and arguments. `even`: only if there are as many of one
+-- as of the other, which a policy's event always needs: no call is to be denied for another.
+-- `part`: by a name alone nobody follows whose arguments are known, since they are other ones.
 CREATE OR REPLACE TABLE live.key AS
 WITH
 trace AS (SELECT *, 't:' || unnest(traces) AS scope FROM live.party),
 conversation AS (SELECT *, 'c:' || unnest(conversations) AS scope FROM live.party),
 process AS (SELECT *, 'i:' || instance AS scope FROM live.party),
 way AS (
-    SELECT 1 AS level, 'call_id' AS rule, FALSE AS even, unit, role, since, [submitter, scope, call_id, name, arguments] AS key FROM trace WHERE role <> 'policy'
-    UNION ALL SELECT 2, 'call_id', FALSE, unit, role, since, [submitter, scope, call_id] FROM trace WHERE role <> 'policy'
-    UNION ALL SELECT 3, 'call_id', FALSE, unit, role, since, [submitter, scope, call_id] FROM conversation WHERE role <> 'policy'
-    UNION ALL SELECT 4, 'arguments', FALSE, unit, role, since, [submitter, scope, name, arguments] FROM trace WHERE call_id IS NULL OR role = 'asked'
-    UNION ALL SELECT 5, 'arguments', FALSE, unit, role, since, [submitter, scope, name, arguments] FROM trace WHERE call_id IS NULL OR role <> 'asked'
-    UNION ALL SELECT 6, 'arguments', FALSE, unit, role, since, [submitter, scope, bare_name, arguments,
+    SELECT 1 AS level, 'call_id' AS rule, FALSE AS even, 'either' AS part, unit, role, since, [submitter, scope, call_id, name, arguments] AS key FROM trace WHERE role <> 'policy'
+    UNION ALL SELECT 2, 'call_id', FALSE, 'either', unit, role, since, [submitter, scope, call_id] FROM trace WHERE role <> 'policy'
+    UNION ALL SELECT 3, 'call_id', FALSE, 'either', unit, role, since, [submitter, scope, call_id] FROM conversation WHERE role <> 'policy'
+    UNION ALL SELECT 4, 'arguments', role = 'policy', 'either', unit, role, since, [submitter, scope, name, arguments] FROM trace WHERE call_id IS NULL OR role = 'asked'
+    UNION ALL SELECT 5, 'arguments', role = 'policy', 'either', unit, role, since, [submitter, scope, name, arguments] FROM trace WHERE call_id IS NULL OR role <> 'asked'
+    UNION ALL SELECT 6, 'arguments', role = 'policy', 'either', unit, role, since, [submitter, scope, bare_name, arguments,
         CASE WHEN (role = 'asked') = (name <> bare_name) THEN 'asked as a plugin''s' ELSE 'ran as a plugin''s' END] FROM trace WHERE call_id IS NULL OR role = 'asked'
-    UNION ALL SELECT 7, 'instance', FALSE, unit, role, since, [submitter, scope, call_id, name, arguments] FROM process WHERE role <> 'policy'
-    UNION ALL SELECT 8, 'instance', FALSE, unit, role, since, [submitter, scope, name, arguments] FROM process WHERE call_id IS NULL OR role = 'asked'
-    UNION ALL SELECT 9, 'instance', FALSE, unit, role, since, [submitter, scope, call_id, name] FROM process WHERE arguments IS NULL OR role = 'asked'
-    UNION ALL SELECT 10, 'name', TRUE, unit, role, since, [submitter, scope, name, CASE role WHEN 'policy' THEN 'judged' ELSE 'done' END] FROM trace
+    UNION ALL SELECT 7, 'instance', FALSE, 'either', unit, role, since, [submitter, scope, call_id, name, arguments] FROM process WHERE role <> 'policy'
+    UNION ALL SELECT 8, 'instance', role = 'policy', 'either', unit, role, since, [submitter, scope, name, arguments] FROM process WHERE call_id IS NULL OR role = 'asked'
+    UNION ALL SELECT 9, 'instance', FALSE, 'either', unit, role, since, [submitter, scope, call_id, name] FROM process WHERE arguments IS NULL OR role = 'asked'
+    UNION ALL SELECT 10, 'name', TRUE, 'follows', unit, role, since, [submitter, scope, name, CASE role WHEN 'policy' THEN 'judged' ELSE 'done' END] FROM trace
         WHERE role = 'policy' OR (arguments IS NULL AND call_id IS NULL)
-    UNION ALL SELECT 10, 'name', TRUE, unit, role, since, [submitter, scope, name, unnest(['judged', 'done'])] FROM trace WHERE role IN ('asked', 'sdk', 'ran', 'mcp')
+    UNION ALL SELECT 10, 'name', TRUE, 'leads', unit, role, since, [submitter, scope, name, unnest(['judged', 'done'])] FROM trace
+        WHERE role IN ('asked', 'sdk', 'ran', 'mcp')
 )
 SELECT * REPLACE (to_json(key)::VARCHAR AS key) FROM way
 WHERE list_count(key) = len(key)
@@ -61,13 +64,13 @@ WITH
 free AS (FROM live.key WHERE level = at_level AND unit NOT IN (SELECT unit FROM live.pair)),
 followed AS (
     SELECT DISTINCT follower.level, follower.key, follower.role AS follows
-    FROM free follower WHERE role <> leader_role
+    FROM free follower WHERE role <> leader_role AND part <> 'leads'
 ),
 side AS (
     SELECT key, follows, unit, rule, even, since, TRUE AS leads FROM free JOIN followed USING (level, key)
-    WHERE role = leader_role AND (unit, follows) NOT IN (SELECT (leader, role) FROM live.pair)
+    WHERE role = leader_role AND part <> 'follows' AND (unit, follows) NOT IN (SELECT (leader, role) FROM live.pair)
     UNION ALL
-    SELECT key, role, unit, rule, even, since, FALSE FROM free WHERE role <> leader_role
+    SELECT key, role, unit, rule, even, since, FALSE FROM free WHERE role <> leader_role AND part <> 'leads'
 ),
 counted AS (
     SELECT *, count(*) FILTER (leads) OVER so_far AS leaders, count(*) FILTER (NOT leads) OVER so_far AS followers, row_number() OVER so_far AS step,

@@ -352,3 +352,31 @@ def test_an_app_that_names_another_person_than_its_server_checked_is_a_conflict(
         assert rows(app, columns="identity_principal, identity_principal_source, conflicts") == [
             ["alice", "MCP server", conflicts]
         ]
+
+
+def test_by_its_name_alone_only_an_execution_of_which_no_more_is_known_is_the_call():
+    app = Spans()
+    app.chat(1, 0, None, READ, text="read it")
+    app.tool(2, 5, None, {"name": "read_file", "arguments": {"path": "/data/other"}})
+    app.chat(3, 1, None, READ, trace_id=2)
+    app.tool(4, 5, None, {"name": "read_file"}, trace_id=2, instance="process-2")
+    assert rows(app, columns="trace_trace_id[-1:], resource_id, execution, joined_by.outcome") == [
+        ["1", "/data/q3/report.csv", "not_observed", None],
+        ["2", "/data/q3/report.csv", "observed", "name"],
+        ["1", "/data/other", "observed", "record"],
+    ]
+
+
+def test_a_denial_goes_with_no_earlier_call_of_the_same_arguments_that_was_judged_by_nobody():
+    app = Spans()
+    app.chat(1, 0, None, PAY)
+    app.tool(2, 1, None, PAY)
+    app.chat(3, 5, None, {**PAY, "id": "call_3"})
+    policy = {"effect": "deny", "engine": "agt"}
+    tool = {"name": "transfer_funds", "arguments": PAY["arguments"]}
+    app.put("action.decision", "policy", "governance.1", 6, tool=tool, policy=policy)
+    assert rows(app, columns="stages[1], policy_effect, execution") == [
+        ["action.intent", None, "observed"],
+        ["action.intent", None, "not_observed"],
+        ["action.decision", "deny", "not_observed"],
+    ]
