@@ -47,14 +47,20 @@ class Definitions:
     def __init__(self, state: Path | None) -> None:
         """Those that were seen before, where `state` is a file; a file that cannot be read counts as none, never as an error."""
         self._state = state
+        self._doubted = False
         self._known: dict[str, str] = _read(state)
 
     def digest(self, tool: str) -> str | None:
-        """What the tool was last listed as."""
-        return self._known.get(tool)
+        """What the tool was last listed as; None when that is not known."""
+        return None if self._doubted else self._known.get(tool)
+
+    def doubt(self) -> None:
+        """A list was passed on that parsers read differently: until the next one nobody knows what the client was told."""
+        self._doubted = True
 
     def see(self, tools: object) -> list[Change]:
         """Take in a page of `tools/list`; returns what is new or changed."""
+        self._doubted = False
         changes = []
         for definition in tools if isinstance(tools, Sequence) else ():
             change = self._see(definition)
@@ -90,19 +96,20 @@ class Definitions:
         if before is None and len(self._known) >= MAX_TOOLS:
             return None
         found = digest_of(definition)
-        if found is None or found == before:
+        if found == before:
             return None
         self._known[name] = found
         return Change(name, found, before, definition)
 
 
-def digest_of(definition: Mapping[str, Any]) -> str | None:
-    """SHA-256 over the canonical definition (RFC 8785), `_meta` apart: it is about the message. None when it has no such form."""
+def digest_of(definition: Mapping[str, Any]) -> str:
+    """SHA-256 over the canonical definition (RFC 8785), `_meta` apart: it is about the message."""
+    named = {key: value for key, value in definition.items() if key != "_meta"}
     try:
-        named = {key: value for key, value in definition.items() if key != "_meta"}
-        return "sha256:" + hashlib.sha256(canonical(named)).hexdigest()
-    except ValueError:
-        return None
+        form = canonical(named)
+    except ValueError:  # a number beyond a double has no such form: whoever writes one does not escape for it
+        form = json.dumps(named, sort_keys=True).encode()
+    return "sha256:" + hashlib.sha256(form).hexdigest()
 
 
 def _read(state: Path | None) -> dict[str, str]:

@@ -14,30 +14,25 @@ What fails before 6 is not passed on, and the client is told.
 import asyncio
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 
-import msgspec
-
-from ledger.client import ForkError, Ledger, LedgerAway
-from ledger.client.http import ProblemError
-from ledger.core.errors import LedgerError
+from ledger.client import Ledger
 from ledger.gateway import identity, raw
 from ledger.gateway.approval import Approver
 from ledger.gateway.call import Call, arguments_of, judged, resource_of, tool_of
-from ledger.gateway.definitions import Change, Definitions
-from ledger.gateway.message import Answer, Message, answers
+from ledger.gateway.definitions import Definitions
+from ledger.gateway.hearing import UNRECORDED, Hearing
+from ledger.gateway.message import Message
 from ledger.gateway.policy import ALLOWED, Asked, Policy, Verdict
 from ledger.gateway.replies import Replier, denied, not_recorded
-from ledger.gateway.session import Session, Waiting
+from ledger.gateway.session import Session
 
 # What official clients give as the reason when they have waited long enough.
 TIMED_OUT: Final = re.compile(r"\btime(?:d\s*|-?)out\b", re.IGNORECASE)
 CANCELLED: Final = "notifications/cancelled"
-SERVER_INFO: Final = "io.modelcontextprotocol/serverInfo"
 VERSION_META: Final = "io.modelcontextprotocol/protocolVersion"
-UNRECORDED: Final = (LedgerAway, ForkError, ProblemError, LedgerError, OSError)
 Reply: TypeAlias = dict[str, Any]
 
 log = logging.getLogger(__name__)
@@ -82,13 +77,10 @@ class Gate:
             sealed: whether the recorder seals: then it names the arguments' own commitment in an approval.
         """
         self._ledger = ledger
-        self._definitions = definitions
+        self._hearing = Hearing(ledger, definitions, server)
         self._policy = policy
         self._approver = approver
-        self._server = server
         self._sealed = sealed
-        self._said: str | None = None
-        self._recording: set[asyncio.Task[None]] = set()
 
     # ---- from the client
 
@@ -135,7 +127,7 @@ class Gate:
             {**tool_of(message), **self._digest(message)},
             arguments=raw.kept(arguments_of(message)),
             resource=resource_of(message),
-            server=self._name(),
+            server=self._hearing.name(),
             identity=agent,
             policy=verdict.facet(verdict.effect) if self._policy is not None else None,
             trace=identity.of_trace(message.meta, caller.traceparent) or None,
@@ -175,7 +167,7 @@ class Gate:
 
     def _question(self, call: Call) -> dict[str, Any]:
         message, verdict = call.message, call.verdict
-        tool = {"tool": tool_of(message)["name"], "method": message.method, "server": self._name()}
+        tool = {"tool": tool_of(message)["name"], "method": message.method, "server": self._hearing.name()}
         return {
             **tool,
             "rule": verdict.rule,
@@ -188,17 +180,12 @@ class Gate:
         if self._policy is None:
             return ALLOWED
         name = message.params.get("name") or message.params.get("uri") or message.method
-        asked = Asked(message.method or "", str(name), self._name() or "", judged(message))
+        asked = Asked(message.method or "", str(name), self._hearing.name() or "", judged(message))
         return self._policy.judge(asked)
-
-    def _name(self) -> str | None:
-        return self._server or self._said
 
     def _digest(self, message: Message) -> dict[str, str]:
         digest = (
-            self._definitions.digest(str(message.params.get("name")))
-            if message.method == "tools/call"
-            else None
+            self._hearing.digest(str(message.params.get("name"))) if message.method == "tools/call" else None
         )
         return {"definition_digest": digest} if digest else {}
 
@@ -239,80 +226,11 @@ class Gate:
 
     def observe(self, data: bytes, session: Session) -> None:
         """Take in what a server sent, as it is passed to the client."""
-        for answer in answers(data):
-            waiting = session.settle(answer.id)
-            if waiting is None:
-                self._late(session.withdrawn(answer.id), answer)
-            else:
-                try:
-                    self._settled(waiting, answer, session)
-                except UNRECORDED as error:
-                    log.error("what came of %s could not be recorded: %s", waiting.method, error)  # noqa: TRY400
-
-    def _late(self, waiting: Waiting | None, answer: Answer) -> None:
-        """An answer to a call that was cancelled: the tool ran, and a client may read it although it should not."""
-        if waiting is not None and waiting.call is not None:
-            said = raw.kept(msgspec.Raw(answer.data)) if answer.plain else raw.unreadable(answer.data)
-            record = {
-                "type": "mcp.late_answer",
-                "action_id": waiting.call.action.id,
-                "source": {"original": said},
-            }
-            self._ledger.record(record)
-
-    def _settled(self, waiting: Waiting, answer: Answer, session: Session) -> None:
-        if isinstance(answer.result, Mapping) and answer.plain:
-            self._learn(waiting, answer.result, session)
-        if waiting.call is not None:
-            waiting.call.answered(answer)
-
-    def _learn(self, waiting: Waiting, result: Mapping[str, Any], session: Session) -> None:
-        meta = result.get("_meta")
-        info = meta.get(SERVER_INFO) if isinstance(meta, Mapping) else None  # 2026-07-28: on every result
-        if waiting.method == "initialize":
-            info = result.get("serverInfo")
-            version = result.get("protocolVersion")
-            session.version = version if isinstance(version, str) else session.version
-        named = info.get("name") if isinstance(info, Mapping) else None
-        self._said = named if isinstance(named, str) and named else self._said
-        if waiting.method == "tools/list":
-            changes = self._definitions.see(result.get("tools"))
-            if changes:
-                task = asyncio.create_task(self._record_changes(changes))
-                self._recording.add(task)
-                task.add_done_callback(self._recording.discard)
-
-    async def _record_changes(self, changes: Sequence[Change]) -> None:
-        """Record what tools are said to be; it is known from then on, and not before."""
-        for done, change in enumerate(changes):
-            try:
-                await asyncio.to_thread(self._ledger.record, self._changed(change), wait=True)
-            except UNRECORDED as error:
-                log.error("what the tool %r is said to be could not be recorded: %s", change.name, error)  # noqa: TRY400
-                self._definitions.forget(changes[done:])
-                return
-            self._definitions.keep([change])
+        self._hearing.observe(data, session)
 
     async def close(self) -> None:
         """Wait for what is being recorded."""
-        if self._recording:
-            await asyncio.wait(self._recording)
-
-    def _changed(self, change: Change) -> dict[str, Any]:
-        record: dict[str, Any] = {
-            "type": "mcp.tool_definition" if change.before is None else "mcp.tool_definition_changed",
-            "tool": {
-                "name": change.name,
-                "protocol": "mcp",
-                "server": self._name(),
-                "definition_digest": change.digest,
-            },
-            "source": {"original": change.definition},
-        }
-        if change.before is not None:
-            record["ext"] = {"mcp.previous_digest": change.before}
-            log.warning("the definition of the tool %r has changed", change.name)
-        return record
+        await self._hearing.close()
 
 
 def agent_of(message: Message, session: Session) -> Mapping[str, Any]:

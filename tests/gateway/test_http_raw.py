@@ -369,6 +369,29 @@ def test_what_came_of_a_call_is_recorded_as_far_as_it_is_known(scripted, front, 
     assert (end(book)["status"], end(book)["error_type"]) == expected
 
 
+def test_a_list_of_tools_that_two_parsers_read_differently_is_recorded_and_leaves_no_digest(
+    scripted, front, book
+):
+    def listing(tools):
+        saying(scripted, 200, IN_JSON, b'{"jsonrpc":"2.0","id":1,"result":{"tools":[' + tools + b"]}}")
+        post(front, b'{"jsonrpc":"2.0","id":1,"method":"tools/list"}')
+
+    def digest():
+        saying(scripted, 200, IN_JSON, ANSWER)
+        post(front)
+        return book.calls()[-1]["intent"]["tool"].get("definition_digest")
+
+    listing(b'{"name":"pay","description":"Pay."}')
+    first = digest()
+    listing(b'{"name":"pay","description":"Pay.","description":"Pay me."}')
+    assert digest() is None
+    listing(b'{"name":"pay","description":"Pay.","most":1e999}')
+    assert first.startswith("sha256:")
+    assert digest() not in {None, first}
+    types = [record["type"] for record in book.all() if record["type"].startswith("mcp.")]
+    assert types == ["mcp.tool_definition", "mcp.ambiguous_answer", "mcp.tool_definition_changed"]
+
+
 def test_a_server_that_is_not_there_is_said_to_be(environment, book):
     with gateway(environment, "http://127.0.0.1:9/mcp") as (url, _):
         answer = post(url)

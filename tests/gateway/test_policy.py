@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -149,13 +150,19 @@ class Desk(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def desk():
+@contextmanager
+def serving_desk():
     with ThreadingHTTPServer(("127.0.0.1", 0), Desk) as server:
         server.asked, server.thinks_s, server.says, server.status = [], 0, None, 200
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
         server.shutdown()
+
+
+@pytest.fixture
+def desk():
+    with serving_desk() as server:
+        yield server
 
 
 @pytest.fixture

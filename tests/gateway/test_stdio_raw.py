@@ -233,3 +233,11 @@ def test_what_cannot_be_done_is_said_in_one_line(environment, options, says):
     assert ended.returncode == 2
     assert says in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_the_gateway_needs_nothing_of_the_server():
+    code = "import sys, ledger.cli.gateway, ledger.gateway.serving; print(sorted({'duckdb', 'fastapi', 'pyarrow'} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"
