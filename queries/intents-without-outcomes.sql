@@ -18,6 +18,6 @@ FROM actions
 WHERE outcome_status IS NULL
     AND list_contains(stages, 'action.intent')
     AND policy_effect IS DISTINCT FROM 'deny'
-    AND (ext IS NULL OR ext->>'$."otel.kind"' IS NULL)
+    AND (action_id IS NOT NULL OR ext IS NULL OR ext->>'$."otel.kind"' IS NULL)
     AND recorded_at <= (SELECT max(recorded_at) FROM records) - to_seconds($older_than_s)
 ORDER BY "time", seq

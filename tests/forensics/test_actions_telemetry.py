@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from ledger.forensics.catalog import load_queries
 from tests.forensics.joining import Joined
 from tests.forensics.spans import EPOCH, Spans, span, trace
 
@@ -380,3 +381,13 @@ def test_a_denial_goes_with_no_earlier_call_of_the_same_arguments_that_was_judge
         ["action.intent", None, "not_observed"],
         ["action.decision", "deny", "not_observed"],
     ]
+
+
+def test_a_call_that_was_cut_off_is_named_also_where_telemetry_tells_of_its_model():
+    app = Spans()
+    app.chat(1, 0, None, PAY, READ, response="r1")
+    sdk(app, "action.intent", 1, action_id="a1", tool={"name": "transfer_funds", "call_id": "call_2"})
+    question = load_queries()["intents-without-outcomes"].sql.replace("$older_than_s", "0")
+    joined = Joined(app.records)
+    assert joined.ask(f"SELECT tool_name, action_id FROM ({question})") == [["transfer_funds", "a1"]]
+    assert joined.ask("SELECT count(*), count(decision_response_id) FROM actions") == [[2, 2]]
