@@ -1,5 +1,6 @@
 """One tool call, recorded: its intent before it runs, what came of it after."""
 
+import secrets
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
@@ -190,7 +191,7 @@ class Action:
     # ---- records
 
     def _intent(self) -> dict[str, Any]:
-        return {"type": "action.intent", "id": f"{self.id}:intent", "action_id": self.id, **self._facets}
+        return {"type": "action.intent", **self._about("intent"), **self._facets}
 
     def _intend(self) -> Done:
         if self._ended:
@@ -221,8 +222,11 @@ class Action:
 
     def _queue(self, record_type: str, facets: dict[str, Any], part: str) -> None:
         joins = {name: self._facets[name] for name in ("trace",) if name in self._facets}
-        about = {"type": record_type, "id": f"{self.id}:{part}", "action_id": self.id}
-        self._recorder.queue({**about, **joins, **facets}, told=self._told)
+        self._recorder.queue({"type": record_type, **self._about(part), **joins, **facets}, told=self._told)
+
+    def _about(self, part: str) -> dict[str, str]:
+        """Headers tell others the action's id, and an id belongs to whoever writes it first: so nobody can guess those of its records."""
+        return {"id": f"{self.id}:{part}:{secrets.token_hex(8)}", "action_id": self.id}
 
 
 def _type_of(error: BaseException) -> str:

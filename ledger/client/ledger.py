@@ -327,6 +327,7 @@ class Ledger:
 
         Raises:
             RecordsLost: records were lost, now or before.
+            ForkError: the log contradicts what was seen of it.
         """
         if not self._closed:
             self._closed = True

@@ -153,25 +153,39 @@ class Sender:
 
         Raises:
             RecordsLost: records were lost, now or before.
+            ForkError: the log contradicts what was seen of it.
         """
+        why: Exception = LedgerAway("the ledger was closed")
+        known = self._forked
         try:
             if self._thread is not None:
                 self.flush(timeout_s)
                 self._exchange.look()
-        except (LedgerAway, ForkError) as error:
-            self._keep(error)
+                self.flush(timeout_s)  # what came while it looked
+        except ForkError as fork:
+            why = fork
+            self._forks(fork)
+        except Exception as error:  # noqa: BLE001 - whatever it is, what waits is kept, or its loss is said
+            why = error
+        finally:  # an interrupt too
+            self._end(why, timeout_s)
+        if self.lost:
+            raise RecordsLost(
+                self.lost, f"{self.lost} records were lost: the process's log says which, and why"
+            )
+        if known is None and self._forked is not None:
+            raise self._forked
+
+    def _end(self, why: Exception, timeout_s: float) -> None:
         with self._changed:
             self._closing = True
             self._changed.notify_all()
         if self._thread is not None:
             self._thread.join(timeout_s)
+        self._keep(why)
         if self._spool is not None:
             self._spool.close()
         self._exchange.close()
-        if self.lost:
-            raise RecordsLost(
-                self.lost, f"{self.lost} records were lost: the process's log says which, and why"
-            )
 
     # ---- under the lock
 
@@ -337,8 +351,10 @@ class Sender:
         return tell
 
     def _forks(self, fork: ForkError) -> None:
-        logger.critical("%s", fork)
         with self._changed:
+            if self._forked is not None:
+                return
+            logger.critical("%s", fork)
             self._forked = fork
             for waiting in self._queue:
                 if waiting.done is not None:

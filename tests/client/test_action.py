@@ -1,10 +1,12 @@
 """An action: its intent is in the log before the tool runs, and what came of it after, however it ends."""
 
 import asyncio
+import re
 
 import pytest
 
 from ledger.client import Ledger, LedgerAway, RecordsLost
+from ledger.client.context import inject
 from ledger.core.errors import FormatError
 from tests.client.conftest import entries, stages, token
 
@@ -214,3 +216,19 @@ def test_a_mistake_in_an_outcome_is_an_error_and_the_ending_is_recorded_all_the_
         act.outcome["result_count"] = -1
     ledger.flush()
     assert stages(server, act.id)["action.outcome"]["outcome"]["status"] == "success"
+
+
+def test_nobody_who_learns_an_actions_id_takes_the_ids_of_its_records(ledger, server):
+    with ledger.action("pay") as act:
+        told = extract_id(inject({}))
+        for part in ("intent", "approval-1", "decision", "outcome"):
+            taken = {"type": "note", "id": f"{told}:{part}", "time": "2026-11-21T09:30:00Z"}
+            assert server.post(taken).status_code == 201
+        act.approve("approved", approver="bob")
+    ledger.flush()
+    assert ledger.lost == 0
+    assert stages(server, told).keys() == {"action.intent", "action.approval", "action.outcome"}
+
+
+def extract_id(headers: dict[str, str]) -> str:
+    return re.search(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", headers["baggage"])[0]

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -203,7 +204,37 @@ def test_outcomes_that_are_lost_are_said_at_close_and_in_the_log_of_the_process(
     with caplog.at_level(logging.ERROR), pytest.raises(RecordsLost) as lost:
         ledger.close()
     assert (lost.value.lost, ledger.lost) == (1, 1)
-    assert f"{act.id}:outcome is lost" in caplog.text
+    assert re.search(rf"{act.id}:outcome:\w+ is lost", caplog.text)
+
+
+def test_what_comes_while_a_recorder_closes_is_recorded_or_its_loss_is_said(place, caplog, monkeypatch):
+    server = place()
+    ledger = Ledger(server.url, token(server), timeout_s=5)
+    first, second = ledger.action("first").start(), ledger.action("second").start()
+    exchange, look = ledger._sender._exchange, ledger._sender._exchange.look
+    monkeypatch.setattr(exchange, "look", lambda: (first.succeed(), look()))
+    ledger.close()
+    second.succeed()
+    ended = [r["action_id"] for r in entries(server) if r["type"] == "action.outcome"]
+    assert ended == [first.id]
+    assert re.search(rf"{second.id}:outcome:\w+ is lost: the ledger was closed", caplog.text)
+
+
+def test_an_interrupt_while_a_recorder_closes_loses_nothing_in_silence(place, caplog, monkeypatch):
+    server = place()
+    ledger = Ledger(server.url, token(server), timeout_s=0.5)
+    act = ledger.action("step").start()
+    server.kill()
+    act.succeed()
+
+    def interrupted(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ledger._sender, "flush", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ledger.close()
+    assert ledger.lost == 1
+    assert re.search(rf"{act.id}:outcome:\w+ is lost", caplog.text)
 
 
 def test_a_record_that_is_refused_is_an_error_where_it_was_waited_for_and_said_where_not(place, caplog):

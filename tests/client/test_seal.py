@@ -45,7 +45,8 @@ def test_records_are_signed_by_the_agents_key_and_read_like_any_other(sealed):
     assert told["action.intent"]["tool"]["arguments"] == {"to": "\u00e9\U0001f600", "n": 1.5}
     assert told["action.intent"]["request"] == {"user": "ann", "text": "zahl \u00fcber"}
     assert told["action.outcome"]["outcome"]["result"] == [1, None]
-    stored = server.client().get(f"/v1/records/{act.id}:intent").json()
+    ids = {kind: record["id"] for kind, record in stages(server, act.id).items()}
+    stored = server.client().get(f"/v1/records/{ids['action.intent']}").json()
     assert stored["entry"]["signature"]["key"] == "agent-1"
     request, identity = stored["entry"]["record"]["request"], stored["entry"]["record"]["identity"]
     assert request["user"] == identity["principal"]  # one person, one commitment
@@ -63,17 +64,18 @@ def test_what_is_withheld_stays_here_and_opens_its_commitment(sealed):
         ledger.action("pay", arguments={"n": 1}, request={"user": "eve", "text": "secret"}) as act,
     ):
         act.result = "hidden"
-    stored = server.client().get(f"/v1/records/{act.id}:intent").json()
+    ids = {kind: record["id"] for kind, record in stages(server, act.id).items()}
+    stored = server.client().get(f"/v1/records/{ids['action.intent']}").json()
     assert stored["withheld"] == ["request.text"]
     assert [content["member"] for content in stored["contents"]] == ["tool.arguments"]
     lines = Path(f"{path}.withheld").read_text().splitlines()
     kept = {(line["id"], line["member"]): line for line in map(json.loads, lines)}
     assert Path(f"{path}.withheld").stat().st_mode & 0o777 == 0o600
-    line = kept[f"{act.id}:intent", "request.text"]
+    line = kept[ids["action.intent"], "request.text"]
     assert line["value"] == '"secret"'
     opened = commitment(bytes.fromhex(line["salt"]), line["value"].encode()).hex()
     assert opened == stored["entry"]["record"]["request"]["text"]
-    assert (f"{act.id}:outcome", "outcome.result") in kept
+    assert (ids["action.outcome"], "outcome.result") in kept
 
 
 def test_sealed_records_go_through_the_spool_as_they_were_signed(sealed, tmp_path):

@@ -97,6 +97,23 @@ def test_a_log_that_was_rolled_back_under_a_living_recorder_is_found_out(place, 
     assert "contradicts" in caplog.text
 
 
+def test_a_log_that_is_rolled_back_before_a_recorder_closes_is_found_out_and_raised(place, caplog):
+    ledger = Ledger(place.server.url, token(place.server), timeout_s=20)
+    note(ledger, "a")
+    place.stop()
+    place.copy()
+    place.serve()
+    note(ledger, "b")
+    note(ledger, "c")
+    seen_up_to(4)
+    place.stop()
+    place.put_back()
+    place.serve()
+    with pytest.raises(ForkError, match="rolled back"):
+        ledger.close()
+    assert "contradicts" in caplog.text
+
+
 def test_a_log_that_was_rolled_back_before_its_newest_checkpoint_was_seen_is_held_to_its_own_answers(place):
     with Ledger(place.server.url, token(place.server), timeout_s=20) as ledger:
         note(ledger, "a")
