@@ -43,7 +43,7 @@ judged AS MATERIALIZED (
             CASE WHEN tool IS NULL AND NOT no_tool THEN 'tool' END,
             CASE WHEN identity IS NULL AND NOT no_identity THEN 'identity' END,
             CASE WHEN resource IS NULL AND NOT no_resource THEN 'resource' END], lambda f: f IS NOT NULL) AS facets_missing,
-        CASE WHEN outcome_status IN ('success', 'failure', 'timeout', 'unknown') OR told_whole THEN 'observed' ELSE 'not_observed' END AS execution
+        CASE WHEN outcome_status IN ('success', 'failure', 'timeout', 'unknown') OR told_whole OR done_far THEN 'observed' ELSE 'not_observed' END AS execution
     FROM joined
 ),
 piece AS (  -- an action's own records in order, and after them what fills it in

@@ -6,6 +6,15 @@
 -- and not `seq`, so that the same records give the same rows in whatever order and batches they came.
 CREATE SCHEMA IF NOT EXISTS live;
 
+-- Arguments as a digest, whatever the order of their members and whether a number came as text. An only argument counts as its value alone,
+-- because some libraries give no more. NULL: not known.
+CREATE OR REPLACE MACRO live.digest(arguments) AS CASE WHEN json_valid(arguments) THEN sha256(list_transform(
+    [CASE WHEN json_type(arguments) = 'OBJECT' THEN map_entries(TRY_CAST(arguments::JSON AS MAP(VARCHAR, JSON))) END],
+    lambda members: CASE
+        WHEN len(members) = 1 THEN coalesce(json_extract_string(members[1].value, '$'), 'null')
+        WHEN members IS NOT NULL THEN array_to_string(list_sort(list_transform(members, lambda m: json_array(m.key, json_extract_string(m.value, '$')))), '')
+        ELSE coalesce(json_extract_string(arguments, '$'), '') END)[1]) END;
+
 -- kind, part, lib and side are what the OTLP dialect says of the span a record was made of (ledger/ingest/otlp): nobody else can write under
 -- an id that begins with `ledger:`. `made_id` is such an id without the version that a contradicting copy gets. `role` is what a record is
 -- to a call:

@@ -1,20 +1,15 @@
 -- The join, 3 of 6: which records of telemetry are one call, to each observer. This and the next are left out where there is no telemetry.
 
--- What is compared: the tool's name, and its arguments as a digest, whatever the order of their members and whether a number came as text.
--- An only argument counts as its value alone, because some libraries give no more. NULL: not known. Only where there is telemetry to join.
+-- What is compared: the tool's name, and its arguments. Only where there is telemetry to join.
 CREATE OR REPLACE TABLE live.call AS
 WITH argument AS (
-    SELECT seq, tool_arguments, CASE WHEN json_type(tool_arguments) = 'OBJECT' THEN map_entries(TRY_CAST(tool_arguments::JSON AS MAP(VARCHAR, JSON))) END AS members
+    SELECT seq, live.digest(tool_arguments) AS arguments
     FROM records
-    WHERE json_valid(tool_arguments) AND submitter IN (SELECT submitter FROM live.fact WHERE role <> 'sdk')
+    WHERE tool_arguments IS NOT NULL AND submitter IN (SELECT submitter FROM live.fact WHERE role <> 'sdk')
 )
 SELECT
     fact.*, own.sid, parent.sid AS parent_sid, coalesce('i:' || instance, 't:' || fact.trace_id) AS place,
-    regexp_replace(name, '^[^-]+-', '') AS bare_name,
-    CASE WHEN tool_arguments IS NOT NULL THEN sha256(CASE
-        WHEN len(members) = 1 THEN coalesce(json_extract_string(members[1].value, '$'), 'null')
-        WHEN members IS NOT NULL THEN array_to_string(list_sort(list_transform(members, lambda m: json_array(m.key, json_extract_string(m.value, '$')))), '')
-        ELSE coalesce(json_extract_string(tool_arguments, '$'), '') END) END AS arguments
+    regexp_replace(name, '^[^-]+-', '') AS bare_name, argument.arguments
 FROM live.fact
 LEFT JOIN argument USING (seq)
 LEFT JOIN live.span own ON own.submitter = fact.submitter AND own.trace_id = fact.trace_id AND own.span_id = fact.span_id

@@ -94,6 +94,7 @@ SELECT
     bool_or(whole AND outcome_status IS NULL AND coalesce(policy_effect, 'allow') IN ('allow', 'not_evaluated')) AS told_whole,
     list_sort([any_value(submitter) FILTER (NOT far)] || coalesce(list(DISTINCT submitter) FILTER (far), [])) AS submitters,
     coalesce(bool_or(outcome_status IN ('failure', 'denied')), FALSE) AS failed, coalesce(bool_or(outcome_status = 'success' AND standing < 3), FALSE) AS done,
+    coalesce(bool_or(outcome_status = 'success' AND far), FALSE) AS done_far,  -- no word of this side's undoes what the other one did
     count(made_id) > count(DISTINCT made_id) AS contradicted
 FROM live.ruled
 GROUP BY action;

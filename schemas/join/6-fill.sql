@@ -95,16 +95,17 @@ GROUP BY action, facet;
 -- What its own records say differently, by the member's path. An outcome is one only where a failure would be hidden behind a success.
 CREATE OR REPLACE TABLE live.conflict AS
 WITH
-many AS (SELECT action, seq FROM live.ruled WHERE action IN (SELECT action FROM live.action WHERE records > 1)),
-said AS (
-    SELECT action,
-        count(DISTINCT bare_name) FILTER (call.role <> 'mcp') > 1 AS name, count(DISTINCT arguments) > 1 AS arguments
-    FROM many JOIN live.call USING (seq) GROUP BY action
-),
+many AS (SELECT action, seq, role FROM live.ruled WHERE action IN (SELECT action FROM live.action WHERE records > 1)),
 fact AS (
     SELECT action, count(DISTINCT decision_response_model) > 1 AS model, count(DISTINCT decision_response_id) > 1 AS response,
-        count(DISTINCT identity_agent_id) > 1 AS agent, count(DISTINCT resource_id) > 1 AS resource
+        count(DISTINCT identity_agent_id) > 1 AS agent, count(DISTINCT resource_id) > 1 AS resource,
+        min(tool_name) <> max(tool_name) OR min(tool_arguments) <> max(tool_arguments) AS differs
     FROM many JOIN records USING (seq) GROUP BY action
+),
+said AS (  -- what is written differently may be the same
+    SELECT action, count(DISTINCT regexp_replace(tool_name, '^[^-]+-', '')) FILTER (role <> 'mcp') > 1 AS name,
+        count(DISTINCT live.digest(tool_arguments)) > 1 AS arguments
+    FROM many JOIN records USING (seq) WHERE action IN (SELECT action FROM fact WHERE differs) GROUP BY action
 ),
 person AS (  -- also the one whom the spans around name: an app may say another than the server that checked
     SELECT action, count(DISTINCT coalesce(identity_principal, identity_principal_commitment)) > 1 AS principal
@@ -118,7 +119,7 @@ SELECT action, list_filter([
     CASE WHEN name THEN 'tool.name' END, CASE WHEN arguments THEN 'tool.arguments' END, CASE WHEN model THEN 'decision.response_model' END,
     CASE WHEN response THEN 'decision.response_id' END, CASE WHEN fact.agent THEN 'identity.agent_id' END,
     CASE WHEN person.principal THEN 'identity.principal' END, CASE WHEN fact.resource THEN 'resource.id' END,
-    CASE WHEN (outcome_status = 'success' AND failed) OR (outcome_status = 'denied' AND done) THEN 'outcome.status' END,
+    CASE WHEN (outcome_status = 'success' AND failed) OR (outcome_status = 'denied' AND (done OR done_far)) THEN 'outcome.status' END,
     CASE WHEN contradicted THEN 'id' END, CASE WHEN claimed.action IS NOT NULL THEN 'trace.parent_span_id' END], lambda c: c IS NOT NULL) AS conflicts
 FROM live.action LEFT JOIN said USING (action) LEFT JOIN fact USING (action) LEFT JOIN person USING (action)
 LEFT JOIN claimed USING (action)

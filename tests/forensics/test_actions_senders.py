@@ -98,6 +98,26 @@ def test_the_servers_end_tells_how_it_ended_only_where_the_clients_does_not():
     ]
 
 
+def test_who_claims_to_be_the_client_of_a_call_neither_denies_it_nor_changes_its_arguments_unseen():
+    def record(submitter: str, at: int, to: str, status: str, **trace: str) -> tuple[str, bytes]:
+        told = {
+            "id": submitter,
+            "type": "action",
+            "time": f"2026-11-21T09:30:0{at}Z",
+            "tool": {"name": "pay", "protocol": "mcp", "arguments": {"amount": 1, "to": to}},
+            "outcome": {"status": status},
+            "trace": {"trace_id": f"{1:032x}", **trace},
+        }
+        return submitter, json.dumps(told).encode()
+
+    bank = record("token:bank", 5, "mallory", "success", span_id=f"{7:016x}", parent_span_id=f"{4:016x}")
+    claim = record("token:claim", 4, "ann", "denied", span_id=f"{4:016x}")
+    columns = "submitters, outcome_status, execution, conflicts"
+    assert Joined([bank, claim]).ask(f"SELECT {columns} FROM actions") == [
+        [["token:bank", "token:claim"], "denied", "observed", ["tool.arguments", "outcome.status"]]
+    ]
+
+
 def test_two_who_claim_to_be_the_server_are_both_kept_apart_and_the_client_says_so():
     found = rows(app(), server(), server("token:third"), columns="submitter, submitters, conflicts")
     assert found == [
