@@ -1,4 +1,5 @@
 import contextlib
+import gc
 import json
 import time
 from hashlib import sha256
@@ -405,10 +406,11 @@ HEAVY = {
 @pytest.mark.parametrize("case", HEAVY)
 def test_no_ext_holds_the_ledger_up(submit, case):  # threat 28
     record = '{"type":"note","time":"2026-11-21T09:30:00Z","ext":{"com.example.x":' + HEAVY[case] + "}}"
+    gc.collect()  # of what the tests before left behind
     began = time.process_time()
     with contextlib.suppress(LedgerError):
         submit(record.encode())
-    assert time.process_time() - began < 0.25
+    assert time.process_time() - began < 1  # a few hundredths; held up, it is minutes
 
 
 def test_an_ext_that_no_entry_holds_is_refused_before_it_is_read(submit):

@@ -24,11 +24,15 @@ def transport_of(scope: str) -> str | None:
     return "ray" if scope.startswith("ray.") else None
 
 
-def kind_of(span: Span) -> Kind:  # noqa: PLR0911 - one rule a line, in order
-    """A span's kind. MCP comes before tools: the MCP SDK's server says both of its spans."""
+def kind_of(span: Span) -> Kind:
+    """A span's kind. What a transport's library says of an action is an action: nobody hides one behind the name of a scope."""
+    kind = _said(span)
+    return "transport" if kind == "other" and transport_of(span.scope) else kind
+
+
+def _said(span: Span) -> Kind:  # noqa: PLR0911 - one rule a line, in order
+    """What its attributes say. MCP comes before tools: the MCP SDK's server says both of its spans."""
     attributes = span.attributes
-    if transport_of(span.scope):
-        return "transport"
     if _word(attributes.get("mcp.method.name")) in MCP_ACTIONS:
         return "mcp"
     operation = _word(attributes.get("gen_ai.operation.name"))

@@ -77,3 +77,9 @@ def test_the_places_where_a_person_is_named_are_all_on_the_page_in_their_order()
 
 def test_the_limit_of_calls_is_the_one_on_the_page():
     assert f"**At most {chat.MAX_CALLS} tool calls of one span**" in PAGE
+
+
+def test_a_tool_call_is_none_the_less_one_for_the_name_of_its_scope():
+    said = span({"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "pay"}, scope="ray.serve")
+    reading = records_of([said], [], "a")
+    assert (len(reading.records), reading.dropped) == (1, {})
