@@ -70,7 +70,8 @@ def _principal(request: Request, tokens: TokenStore) -> Principal:
     if given[: len(_SCHEME)].lower() != _SCHEME:
         raise LedgerError(
             Code.UNAUTHENTICATED,
-            "a token is needed: Authorization: Bearer <token>; `agent-ledger token create` makes one",
+            "a token is needed: Authorization: Bearer <token> (SDK and commands: AGENT_LEDGER_TOKEN); "
+            "`agent-ledger token create` makes one",
         )
     principal = tokens.check(given[len(_SCHEME) :].strip(" "))
     if principal is None:

@@ -113,6 +113,10 @@ def gateway(
     """
     if bool(command) == bool(upstream):
         raise CommandError("which server? either --upstream with its URL, or -- and its command at the end")
+    if command and not stdio.has_streams():
+        raise CommandError(
+            "stdin and stdout must be pipes: an MCP client starts this and talks over them (docker run: -i)"
+        )
     logging.basicConfig(stream=sys.stderr, format="agent-ledger gateway: %(message)s", level=logging.WARNING)
     rules = _policy(policy, server)
     approver = _approver(rules)

@@ -1,6 +1,7 @@
 """A small HTTP client of the ledger: one method per question, errors as exceptions with the problem's own words."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -17,6 +18,7 @@ PROTOBUF = "application/x-protobuf"
 PROBLEM_PREFIX = "urn:agent-ledger:problem:"
 TIMEOUT_S = 60.0
 CONNECT_TIMEOUT_S = 5.0
+API_PATH = re.compile(r"/v1(/|$)")
 CONNECTED = "connection.connect_tcp.complete"
 MAX_PROBLEM_CHARS = 2_000
 MAX_ANSWER_BYTES = 512 * 1024 * 1024
@@ -101,13 +103,20 @@ class LedgerClient:
             raise ValueError(f"{url!r} is no URL: {error}") from None
         if base.scheme not in {"http", "https"} or not base.host:
             raise ValueError(f"{url!r} is no URL of a ledger: it begins with http:// or https:// and a host")
+        if API_PATH.search(base.path):
+            raise ValueError(f"{url!r} is a route of a ledger: give its address, what stands before /v1")
         self.url = url.rstrip("/")
         self._max_answer_bytes = max_answer_bytes
         self._extensions = {"trace": _teller(connected)} if connected is not None else None
         timeout = httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S)
-        # No redirects: a token goes nowhere but where it was meant to.
+        # No redirects and no proxy: a token goes nowhere but where it was meant to. SSL_CERT_FILE names one's own authority.
         self._http = httpx.Client(
-            base_url=self.url, headers=headers, timeout=timeout, follow_redirects=False, trust_env=False
+            base_url=self.url,
+            headers=headers,
+            timeout=timeout,
+            verify=httpx.create_ssl_context(),
+            follow_redirects=False,
+            trust_env=False,
         )
 
     def __enter__(self) -> Self:
@@ -247,9 +256,10 @@ class LedgerClient:
 
         try:
             yield
-        except httpx.ConnectError:
+        except httpx.ConnectError as error:
             raise UnreachableError(
-                f"no ledger answers at {self.url}; start one with `agent-ledger serve`, or name another with --url"
+                f"no ledger answers at {self.url} ({error}); start one with `agent-ledger serve`, or name another: "
+                "--url, AGENT_LEDGER_URL"
             ) from None
         except httpx.TimeoutException:
             raise UnreachableError(f"the ledger at {self.url} did not answer in time") from None

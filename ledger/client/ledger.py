@@ -81,6 +81,7 @@ class Ledger:
 
         Raises:
             ValueError: the url is none, `away` is something else, or the key lacks its log.
+            FormatError: a member of `identity` is none, or of another type.
             LedgerError: the verifier key is none; or `locked`: another recorder has the spool.
             OSError: the spool cannot be had.
         """
@@ -92,6 +93,7 @@ class Ledger:
             raise ValueError(f'away is "block" or a Spool, not {away!r}')
         address = url or os.environ.get(URL_VARIABLE) or DEFAULT_URL
         token = token or (os.environ.get(TOKEN_VARIABLE) or "").strip() or None
+        cleaned({"identity": identity})  # what is misspelt is said here, not by the first action
         self.identity: Facet = dict(identity or {})
         self._name, self._address, self._token = source, address, token
         self._timeout_s = timeout_s

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import signal
+import stat
 import sys
 from collections.abc import AsyncIterator, Sequence
 from typing import Final, Protocol
@@ -81,6 +82,14 @@ def pass_signal(server: asyncio.subprocess.Process, number: int) -> None:
     """Send a signal to the server, if it is still there."""
     with contextlib.suppress(ProcessLookupError):
         server.send_signal(number)
+
+
+def has_streams() -> bool:
+    """Whether stdin and stdout are what a client talks over: pipes, sockets or terminals. A file or /dev/null cannot be waited for."""
+    return all(
+        os.isatty(number) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+        for number, mode in ((number, os.fstat(number).st_mode) for number in (0, 1))
+    )
 
 
 async def _own_streams() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

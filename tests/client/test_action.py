@@ -152,6 +152,11 @@ def test_a_member_that_does_not_exist_is_an_error_where_it_was_written(ledger):
         ledger.action("x", effect="sned")
 
 
+def test_an_identity_with_a_member_that_does_not_exist_is_an_error_where_the_ledger_is_made():
+    with pytest.raises(FormatError, match=r"did you mean identity\.agent_id"):
+        Ledger(identity={"agent_ids": "finance-agent"})
+
+
 def test_without_a_ledger_the_tool_does_not_run():
     ran = []
     with (

@@ -1,5 +1,8 @@
 """The client takes nothing that answers at an address for a ledger, and nothing without bound."""
 
+import shutil
+import ssl
+import subprocess
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -13,7 +16,7 @@ PROBLEM = b'{"type":"urn:agent-ledger:problem:queue-full","title":"t","status":4
 
 
 @contextmanager
-def answering(status: int, body: bytes, **headers: str):
+def answering(status: int, body: bytes, wrapped: ssl.SSLContext | None = None, **headers: str):
     """A server that gives one answer to everything, and what it was asked."""
     asked: list[tuple[str, str, dict[str, str]]] = []
 
@@ -34,6 +37,8 @@ def answering(status: int, body: bytes, **headers: str):
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
+    if wrapped is not None:
+        server.socket = wrapped.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
@@ -118,6 +123,33 @@ def test_an_id_stays_one_part_of_the_path():
 def test_what_is_no_address_is_refused_before_anything_is_sent(url):
     with pytest.raises(ValueError, match="is no URL"):
         LedgerClient(url)
+
+
+@pytest.mark.parametrize("url", ["http://x/v1", "http://x/v1/records", "http://x/behind/v1/traces"])
+def test_a_route_of_the_ledger_is_not_taken_for_its_address(url):
+    with pytest.raises(ValueError, match="before /v1"):
+        LedgerClient(url)
+    LedgerClient("http://x/v12").close()
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+def test_an_authority_of_ones_own_is_trusted_where_it_is_named(tmp_path, monkeypatch):
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    making = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost"
+    named = ["-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate]
+    subprocess.run([*making.split(), *named], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with answering(503, PROBLEM, wrapped=context) as (client, _):
+        url = client.url.replace("http://127.0.0.1", "https://localhost")
+        with (
+            LedgerClient(url) as stranger,
+            pytest.raises(UnreachableError, match="CERTIFICATE_VERIFY_FAILED"),
+        ):
+            stranger.log()
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        with LedgerClient(url) as trusting, pytest.raises(ProblemError):
+            trusting.log()
 
 
 def test_where_nothing_listens_the_error_says_what_to_do():

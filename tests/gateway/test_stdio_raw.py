@@ -229,9 +229,27 @@ def test_gateways_that_share_a_spool_folder_each_take_a_part_of_their_own(wire, 
 )
 def test_what_cannot_be_done_is_said_in_one_line(environment, options, says):
     command = [sys.executable, "-m", "ledger.cli", "gateway", *options]
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    ended = subprocess.run(
+        command, env=environment, input="", capture_output=True, text=True, check=False, timeout=60
+    )
     assert ended.returncode == 2
     assert says in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_where_no_client_is_at_the_other_end_the_gateway_says_so(environment):
+    command = [sys.executable, "-m", "ledger.cli", "gateway", "--", "cat"]
+    ended = subprocess.run(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert ended.returncode == 2
+    assert "must be pipes" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
