@@ -8,7 +8,7 @@ import msgspec
 
 from ledger.client import Action
 from ledger.gateway import raw
-from ledger.gateway.message import Answer, Message
+from ledger.gateway.message import NAMED_BY, Answer, Message
 from ledger.gateway.policy import Verdict
 
 TOOL_ERROR: Final = "tool_error"  # as OpenTelemetry's conventions for MCP name a result with isError
@@ -93,6 +93,14 @@ def judged(message: Message) -> Mapping[str, Any]:
         return message.params
     arguments = message.params.get("arguments")
     return arguments if isinstance(arguments, dict) else {}
+
+
+def judged_name(message: Message) -> str:
+    """What rules call `tools`: what the server goes by. A `name` beside a resource's URI means nothing to it, and hides none."""
+    method, params = message.method or "", message.params
+    if method in NAMED_BY:
+        return str(params.get(NAMED_BY[method]))
+    return str(params.get("name") or params.get("uri") or method)
 
 
 def resource_of(message: Message) -> Facet | None:

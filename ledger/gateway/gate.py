@@ -21,7 +21,7 @@ from typing import Any, Final, TypeAlias
 from ledger.client import Ledger
 from ledger.gateway import identity, raw
 from ledger.gateway.approval import Approver
-from ledger.gateway.call import Call, arguments_of, judged, resource_of, tool_of
+from ledger.gateway.call import Call, arguments_of, judged, judged_name, resource_of, tool_of
 from ledger.gateway.definitions import Definitions
 from ledger.gateway.hearing import UNRECORDED, Hearing
 from ledger.gateway.message import Message
@@ -179,8 +179,7 @@ class Gate:
     def _judge(self, message: Message) -> Verdict:
         if self._policy is None:
             return ALLOWED
-        name = message.params.get("name") or message.params.get("uri") or message.method
-        asked = Asked(message.method or "", str(name), self._hearing.name() or "", judged(message))
+        asked = Asked(message.method or "", judged_name(message), self._hearing.name() or "", judged(message))
         return self._policy.judge(asked)
 
     def _digest(self, message: Message) -> dict[str, str]:

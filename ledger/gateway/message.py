@@ -167,7 +167,7 @@ def _check_request(message: Message, waiting: tuple[Id, ...]) -> None:
     """What holds for a message with a method."""
     method = message.method or ""
     if method not in NAMED_BY:
-        if _plain(method) in NAMED_BY:
+        if plain(method) in NAMED_BY:
             raise Refused(INVALID_REQUEST, f"{shown(method)} is not a method, and looks like one", waiting)
         return
     if message.id is None:
@@ -185,15 +185,20 @@ def _refuse_lookalikes(
 ) -> None:
     """Some parsers match keys without regard to case (Go's `encoding/json`), or end them at a NUL."""
     for key in value:
-        if key not in names and _plain(key) in names:
+        if key not in names and plain(key) in names:
             raise Refused(
-                INVALID_REQUEST, f"{where} has the key {shown(key)}, which is {_plain(key)} to some", waiting
+                INVALID_REQUEST, f"{where} has the key {shown(key)}, which is {plain(key)} to some", waiting
             )
 
 
-def _plain(text: str) -> str:
+def folded_form(text: str) -> str:
+    """A text without its case and its compatibility forms."""
+    return unicodedata.normalize("NFKC", text).casefold()
+
+
+def plain(text: str) -> str:
     """What a lenient reader might make of a name: compatibility forms, case and what cannot be seen taken away."""
-    folded = unicodedata.normalize("NFKC", text).casefold().split("\0")[0]
+    folded = folded_form(text).split("\0")[0]
     return "".join(c for c in folded if c.isprintable() and not c.isspace())
 
 
@@ -279,13 +284,13 @@ def _objects(value: object) -> Iterator[dict[str, Any]]:
 
 
 def _looks_alike(key: str) -> bool:
-    return key not in ENVELOPE and _plain(key) in ENVELOPE
+    return key not in ENVELOPE and plain(key) in ENVELOPE
 
 
 def _loosely(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object whose envelope keys are also found under what a lenient reader takes for them."""
     value = dict(pairs)
     for key, member in pairs:
-        if (plain := _plain(key)) in ENVELOPE:
-            value.setdefault(plain, member)
+        if (as_read := plain(key)) in ENVELOPE:
+            value.setdefault(as_read, member)
     return value

@@ -25,7 +25,6 @@ wall: `arguments` compares texts, and there are many ways to write one path. Wha
 import fnmatch
 import json
 import tomllib
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +32,8 @@ from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 import msgspec
+
+from ledger.gateway.message import folded_form, plain
 
 MAX_POLICY_BYTES: Final = 1024 * 1024
 MAX_TIMEOUT_S: Final = 24 * 3600
@@ -168,13 +169,10 @@ def _matches(rule: Rule, call: Asked) -> bool:
 
 
 def _any(globs: Sequence[str], text: str) -> bool:
-    """Whether a glob matches, letters of any case and compatible forms alike: a server may take them for the same."""
-    folded = _folded(text)
-    return any(fnmatch.fnmatchcase(folded, _folded(glob)) for glob in globs)
-
-
-def _folded(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).casefold()
+    """Whether a glob matches what a server may take the text for: letters of any case and compatible forms alike, and the same without
+    spaces and what cannot be seen, up to a NUL.
+    """
+    return any(fnmatch.fnmatchcase(form(text), form(glob)) for form in (folded_form, plain) for glob in globs)
 
 
 def _found(arguments: Mapping[str, Any], path: str, globs: str | Globs) -> bool:
@@ -190,5 +188,5 @@ def _texts(value: Any, path: Sequence[str]) -> list[str]:
         return [value if isinstance(value, str) else json.dumps(value)]
     if not isinstance(value, Mapping):
         return []
-    inside = [member for key, member in value.items() if _folded(key) == _folded(path[0])]
+    inside = [member for key, member in value.items() if folded_form(key) == folded_form(path[0])]
     return [text for member in inside for text in _texts(member, path[1:])]

@@ -41,6 +41,10 @@ def policy(tmp_path):
         ('tools = ["delete_*"]', "delete_file", {}, "deny"),
         ('tools = ["delete_*"]', "Delete_File", {}, "deny"),
         ('tools = ["delete_*"]', "\uff44elete_file", {}, "deny"),  # a full-width d
+        ('tools = ["delete_all"]', "delete_all ", {}, "deny"),
+        ('tools = ["delete_all"]', "delete\u200b_all", {}, "deny"),
+        ('tools = ["delete_all"]', "delete_all\0x", {}, "deny"),
+        ('tools = ["*delete*"]', "\0delete", {}, "deny"),
         ('tools = ["delete_*"]', "undelete", {}, "allow"),
         ('arguments = { path = "/etc/*" }', "read", {"path": "/etc/passwd"}, "deny"),
         ('arguments = { path = "/etc/*" }', "read", {"PATH": "/etc/passwd"}, "deny"),

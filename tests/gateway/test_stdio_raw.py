@@ -259,3 +259,16 @@ def test_the_gateway_needs_nothing_of_the_server():
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_a_name_beside_a_denied_uri_does_not_let_it_pass(wire, book, tmp_path):
+    policy = tmp_path / "policy.toml"
+    policy.write_text('[[deny]]\nrule = "r"\nmethods = ["resources/read"]\ntools = ["file:///etc/*"]\n')
+    one = wire("--policy", policy)
+    one.send(
+        b'{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"file:///etc/passwd","name":"x"}}\n'
+    )
+    assert "denied by policy" in json.loads(one.line())["error"]["message"]
+    one.ended()
+    assert b"passwd" not in one.heard()
+    assert book.calls()[0]["outcome"]["outcome"]["status"] == "denied"
