@@ -153,6 +153,8 @@ def _results(answer: dict[str, Any], sent: int) -> list[Refused | None]:
             if not found:
                 raise AwayError(str(result.get("detail")), 1.0)
             return found
+        if not status and type(result.get("seq")) is not int:
+            raise AwayError("what answered is no ledger: it does not say where it wrote a record")
         found.append(Refused(_problem(result, status)) if status else None)
     return found
 

@@ -279,6 +279,7 @@ class Busy(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     behind: str
     full = 0  # so many first posts are answered with 429 and Retry-After
+    nonsense: object = None  # what it says of each record, in the place of the ledger
     most = 1_000  # a post with more records is answered with 413
     times: list[float]
     groups: list[int]
@@ -297,6 +298,9 @@ class Busy(BaseHTTPRequestHandler):
         kept = {
             name: self.headers[name] for name in ("Authorization", "Content-Type") if name in self.headers
         }
+        if self.nonsense and self.command == "POST":
+            told = {"size": 1, "results": [self.nonsense] * len(body.splitlines())}
+            return self.answer(200, json.dumps(told).encode())
         found = httpx.request(
             self.command, self.behind + self.path, content=body, headers=kept, trust_env=False
         )
@@ -343,6 +347,16 @@ def test_a_busy_ledger_is_given_the_time_it_asks_for_and_what_waits_goes_as_one_
         assert second - first >= 1
         assert third - second >= 1
         assert 20 in seen.groups[:2]
+
+
+@pytest.mark.parametrize("nonsense", [{"id": "x"}, {"status": None}, {"seq": "7"}, "yes"])
+def test_an_answer_that_does_not_say_where_a_record_is_lets_no_tool_run(server, nonsense):
+    with standing_before(server, nonsense=nonsense) as (url, _):
+        ledger = Ledger(url, token(server), timeout_s=0.5)
+        with pytest.raises(LedgerAway, match="no ledger"):
+            ledger.action("x").start()
+        with suppress(RecordsLost):
+            ledger.close()
 
 
 def test_what_is_too_much_at_once_for_something_in_between_goes_in_parts(server):
