@@ -24,6 +24,7 @@ def missing(error: ModuleNotFoundError) -> str:
     """
     if error.name is None or error.name.partition(".")[0] == "ledger":
         raise error
+    # `agent-ledger[cli]` would be asked of a public index, where the name is not this project's.
     extra = "cli" if error.name.partition(".")[0] in {"typer", "click", "rich", "uvicorn"} else "server"
     what = "the command line" if extra == "cli" else "this command, which works on a log itself,"
-    return f"{what} needs {error.name}, which is not installed: pip install 'agent-ledger[{extra}]'"
+    return f"{what} needs {error.name}, which is not installed: pip install '.[{extra}]' in its checkout"

@@ -182,5 +182,5 @@ def _base(endpoint: str) -> str:
 def _not_installed() -> LedgerError:
     return LedgerError(
         Code.INVALID_PARAMETER,
-        "an OTLP endpoint is set, but the exporter is not installed: pip install 'agent-ledger[otlp]', or unset it",
+        "an OTLP endpoint is set, but the exporter is not installed: pip install '.[otlp]' in its checkout, or unset it",
     )

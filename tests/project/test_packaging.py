@@ -165,7 +165,7 @@ def test_a_command_whose_packages_are_not_installed_says_which_install_has_them(
     base = set(pins("client.txt"))
     result = alone(installed, base, COMMAND, "--help")
     assert (result.returncode, result.stderr.count("\n")) == (2, 1)
-    assert "pip install 'agent-ledger[cli]'" in result.stderr
+    assert "pip install '.[cli]'" in result.stderr
     with_cli = base | needed(*map(normal, PYPROJECT["project"]["optional-dependencies"]["cli"]))
     for command in (["--help"], ["post", "--help"], ["verify", "--help"], ["gateway", "--help"]):
         result = alone(installed, with_cli, COMMAND, *command)
@@ -174,7 +174,7 @@ def test_a_command_whose_packages_are_not_installed_says_which_install_has_them(
         installed, with_cli, COMMAND, "init", "--data", tmp_path / "data", "--origin", "a.example/b"
     )
     assert (result.returncode, result.stderr.count("\n")) == (2, 1)
-    assert "pip install 'agent-ledger[server]'" in result.stderr
+    assert "pip install '.[server]'" in result.stderr
 
 
 def test_the_sdist_builds_the_same_wheel(built, wheel, tmp_path):
