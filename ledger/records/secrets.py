@@ -29,6 +29,7 @@ _SHAPES: Final = (
     (b"k", b"sk-", rb"(?<![A-Za-z0-9])sk-(?:ant-|proj-|svcacct-)?[A-Za-z0-9_-]{20,}", "an API key"),
     (b"k", b"sk_live_", rb"\bsk_live_[0-9A-Za-z]{20,}", "a Stripe key"),
     (b"l", b"alt_", rb"\balt_[A-Za-z0-9_-]{32,}", "a token of this ledger"),
+    (b"@", b"://", rb"://[^/\s:@\"]{1,256}:[^/\s@\"]{1,256}@", "a password in a URL"),
     (b" ", b"earer ", rb"\b[Bb]earer [A-Za-z0-9._~+/-]{20,}", "a bearer token"),
 )
 _BY_BYTE: Final = tuple(

@@ -201,6 +201,7 @@ SECRETS = {
     "aws": "AKIA" + "ABCDEFGHIJKLMNOP",
     "github": "ghp_" + "a" * 36,
     "openai": "sk-" + "proj-" + "a1" * 20,
+    "url": "https://ann:hunter2" + "@db.example.com/x",
     "slack": "xoxb-" + "1" * 12,
     "jwt": "eyJhbGciOiJI" + "A" * 4 + ".eyJzdWIiOiIxMjM0NTY." + "a" * 20,
     "key": "-----BEGIN OPENSSH " + "PRIVATE KEY-----",
@@ -233,6 +234,7 @@ def test_words_that_only_resemble_secrets_pass(submit):
     record = full()
     record["resource"]["name"] = (
         "task-management-system-for-everybody sk-short AKIA eyJ xoxb ghp_ Bearer of news"
+        " https://example.com:8443/@ann postgres://ann@db/x mailto:ann@example.com http://a/b:c@d"
     )
     submit(record)
 

@@ -176,7 +176,6 @@ class Foundry:
         self._recorder.ledger.record(
             {
                 "type": "action",
-                "id": f"foundry:{decision['response_id']}:{item.id}",
                 "tool": {
                     "name": said.get("name") or _SERVER_TOOLS[item.type],
                     "type": item.type,
