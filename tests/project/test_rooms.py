@@ -56,6 +56,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "pydantic_ai": ("ledger/client/adapters/pydantic_ai.py",),
     "semantic_kernel": ("ledger/client/adapters/semantic_kernel.py",),
     "crewai": ("ledger/client/adapters/crewai.py",),
+    "autogen_agentchat": ("ledger/client/adapters/autogen.py",),
+    "autogen_core": ("ledger/client/adapters/autogen.py", "ledger/client/adapters/autogen_tools.py"),
     "typer": ("ledger/cli",),
     "click": ("ledger/cli",),
     "rich": ("ledger/cli",),
