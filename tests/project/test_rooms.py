@@ -58,6 +58,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "crewai": ("ledger/client/adapters/crewai.py",),
     "autogen_agentchat": ("ledger/client/adapters/autogen.py",),
     "autogen_core": ("ledger/client/adapters/autogen.py", "ledger/client/adapters/autogen_tools.py"),
+    "ag2": ("ledger/client/adapters/ag2.py",),
     "typer": ("ledger/cli",),
     "click": ("ledger/cli",),
     "rich": ("ledger/cli",),
