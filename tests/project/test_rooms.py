@@ -59,6 +59,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "autogen_agentchat": ("ledger/client/adapters/autogen.py",),
     "autogen_core": ("ledger/client/adapters/autogen.py", "ledger/client/adapters/autogen_tools.py"),
     "ag2": ("ledger/client/adapters/ag2.py",),
+    "autogen": ("ledger/client/adapters/ag2_classic.py",),
     "typer": ("ledger/cli",),
     "click": ("ledger/cli",),
     "rich": ("ledger/cli",),
