@@ -34,6 +34,7 @@ from ledger.client.ledger import Ledger
 
 _POLICY: Final = {"engine": "ag2.safeguards"}
 _REMEMBERED: Final = 10_000
+_EXECUTE: Final = "execute_code_blocks"
 _HEARD: Final = "__agent_ledger_heard__"
 
 
@@ -64,6 +65,7 @@ class LedgerPatch:
         self._runs: OrderedDict[str, tuple[Any, Run]] = OrderedDict()  # by agent, with what it was asked
         self._made: OrderedDict[str, tuple[Run, str, Any]] = OrderedDict()  # by call id, not yet carried out
         self._replaced: list[tuple[type, str, Any]] = []
+        self._executors: list[Any] = []
         self._lock = threading.Lock()
 
     def register(self) -> Self:
@@ -72,6 +74,9 @@ class LedgerPatch:
         self._replace(ConversableAgent, "_process_tool_input", self._process_tool_input)
         self._replace(ConversableAgent, "execute_function", self._execute_function)
         self._replace(ConversableAgent, "a_execute_function", self._a_execute_function)
+        self._replace(ConversableAgent, "generate_reply", self._replying)
+        self._replace(ConversableAgent, "a_generate_reply", self._replying)
+        self._replace(ConversableAgent, "execute_code_blocks", self._execute_code)
         return self
 
     def unregister(self) -> None:
@@ -79,6 +84,9 @@ class LedgerPatch:
         for owner, name, original in reversed(self._replaced):
             setattr(owner, name, original)
         self._replaced.clear()
+        for executor in self._executors:
+            object.__delattr__(executor, _EXECUTE)
+        self._executors.clear()
 
     def __enter__(self) -> Self:
         return self.register()
@@ -182,6 +190,42 @@ class LedgerPatch:
 
         return execute
 
+    # ---- code
+
+    def _replying(self, original: Any) -> Any:
+        """An agent that is about to reply may run code: its executor is recorded from now on."""
+
+        def reply(agent: Any, *args: Any, **options: Any) -> Any:
+            executor = agent.code_executor
+            if executor is not None and _EXECUTE not in vars(executor):
+                execute = functools.partial(
+                    self._execute_code(getattr(type(executor), _EXECUTE)), executor, agent=agent
+                )
+                object.__setattr__(executor, _EXECUTE, execute)
+                self._executors.append(executor)
+            return original(agent, *args, **options)
+
+        return reply
+
+    def _execute_code(self, original: Any) -> Any:
+        def execute(runs: Any, code_blocks: Any, agent: Any = None) -> Any:
+            agent = agent or runs
+            arguments = {"code_blocks": code_blocks}
+            with (
+                self._run_of(agent, ())
+                .by({"agent_name": agent.name})
+                .action(_EXECUTE, arguments, effect="execute") as act
+            ):
+                result = original(runs, code_blocks)
+                status, said = result if isinstance(result, tuple) else (result.exit_code, result.output)
+                if status != 0:
+                    act.end("failure", said, error_type=f"exit_code_{status}")
+                else:
+                    act.result = said
+            return result
+
+        return execute
+
     def _action(self, agent: Any, func_call: Mapping[str, Any], call_id: str | None) -> Action:
         """The call, in the run of the agent whose model made it: another one carries it out."""
         name, arguments = str(func_call.get("name")), parsed(func_call.get("arguments") or "{}")
@@ -210,6 +254,8 @@ class LedgerPatch:
         request = {"text": words, "conversation_id": variables.get("conversation_id")}
         run = Run(self._recorder, request=request, identity={"agent_name": agent.name, **user})
         run.asked()
+        if not messages:  # of one who has no model: what such a one says is asked
+            return run
         with self._lock:
             self._runs[agent.name] = (asked, run)
             while len(self._runs) > _REMEMBERED:

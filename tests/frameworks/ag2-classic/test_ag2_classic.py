@@ -1,6 +1,7 @@
 """AG2 before 1.0: two agents who chat, sync and async, safeguards that refuse, a group with handoffs."""
 
 import asyncio
+import tempfile
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from autogen import ConversableAgent, LLMConfig
 from autogen.agentchat import initiate_group_chat
 from autogen.agentchat.group import AgentTarget, ContextVariables, ReplyResult
 from autogen.agentchat.group.patterns import DefaultPattern
+from autogen.coding import LocalCommandLineCodeExecutor
 
 from ledger.client.adapters.ag2_classic import LedgerPatch
 from tests.frameworks.claims import (
@@ -140,6 +142,32 @@ def test_a_safeguard_that_raises_is_recorded_as_a_denial(ledger, model, rows):
     assert (row["outcome_status"], row["policy_reason"]) == ("denied", "PermissionError")
     assert row["decision_response_id"] == model.deciding(row["tool_call_id"]).response_id
     assert ask.desk.ran == []
+
+
+@pytest.mark.parametrize("exit_code", [0, 3])
+def test_code_is_recorded_before_it_runs(ledger, model, rows, logged, exit_code):
+    seen: list[dict[str, Any]] = []
+
+    class Executor(LocalCommandLineCodeExecutor):
+        def execute_code_blocks(self, code_blocks: Any) -> Any:
+            seen.extend(logged(ACTIONS))
+            return super().execute_code_blocks(code_blocks)
+
+    model.script(f"```sh\necho ran; exit {exit_code}\n```", ANSWER, in_order=True)
+    ask = Ask(ledger, model.url, Desk())
+    clerk = ConversableAgent(AGENT, "You are a clerk.", llm_config=config(ask))
+    folder = tempfile.TemporaryDirectory()
+    runner = {"executor": Executor(work_dir=folder.name)}
+    terminal = ConversableAgent(
+        "terminal", llm_config=False, human_input_mode="NEVER", code_execution_config=runner
+    )
+    with folder, LedgerPatch(ledger):
+        terminal.initiate_chat(clerk, message=QUESTION, max_turns=2)
+    (row,) = rows(ACTIONS)
+    assert [(row["tool_name"], row["outcome_status"]) for row in seen] == [("execute_code_blocks", None)]
+    assert (row["tool_effect"], row["identity_agent_name"]) == ("execute", "terminal")
+    assert row["outcome_status"] == ("failure" if exit_code else "success")
+    assert "execute_code_blocks" not in vars(runner["executor"])
 
 
 def test_the_lines_of_the_page_record_an_action(page, model, rows):
