@@ -266,6 +266,8 @@ def test_no_proper_answer_is_no_approval(asking, desk, book, status, says):
 def test_a_policy_whose_approvals_token_is_missing_does_not_start(policy, environment):
     rules = policy('[approval]\nurl = "http://127.0.0.1:9"\ntoken_variable = "NOT_SET"\n')
     command = [sys.executable, "-m", "ledger.cli", "gateway", "--policy", str(rules), "--", "true"]
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    ended = subprocess.run(
+        command, env=environment, input="", capture_output=True, text=True, check=False, timeout=60
+    )
     assert ended.returncode == 2
     assert "$NOT_SET holds no token" in ended.stderr

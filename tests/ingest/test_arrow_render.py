@@ -74,6 +74,7 @@ def test_what_is_refused_as_a_secret_goes_through_the_sieve(shape):
         b"sk-": "sk-ant-" + "a" * 20,
         b"sk_live_": "sk_live_" + "a" * 20,
         b"alt_": "alt_" + "a" * 32,
+        b"://": "https://ann:hunter2" + "@db.example.com",
         b"earer ": "Bearer " + "a" * 20,
     }
     for around in ("%s", "x (%s)", "ü%sü", "%s."):
