@@ -24,6 +24,7 @@ FROM python:3.11-slim-bookworm
 RUN useradd --system --uid 10001 --no-create-home ledger \
  && install --directory --owner ledger --mode 0700 /data /anchor
 COPY --from=build /opt/agent-ledger /opt/agent-ledger
+COPY requirements/runtime.cdx.json /usr/share/doc/agent-ledger/sbom.cdx.json
 ENV PATH=/opt/agent-ledger/bin:$PATH \
     AGENT_LEDGER_DATA=/data \
     AGENT_LEDGER_HEAD_ANCHOR=/anchor/head \
@@ -39,5 +40,5 @@ HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8731/healthz', timeout=2)"]
 ENTRYPOINT ["agent-ledger"]
 # 0.0.0.0 is the container's own network: nothing is reached but what `docker run --publish` opens, and nothing but
-# health answers without a token.
-CMD ["serve", "--host", "0.0.0.0"]
+# health answers without a token. TLS is in front of it: a proxy, or nothing but loopback, as above (docs/hardening.md).
+CMD ["serve", "--host", "0.0.0.0", "--plain-http"]

@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 ARGS   ?=
 BIN    := $(VENV)/bin
+# Test processes: one more than there are cores, since many tests wait for a server of theirs.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 PY     := $(BIN)/python
 PIP    := $(PY) -m pip --disable-pip-version-check install --quiet
 UV     := $(BIN)/uv --quiet pip
@@ -13,10 +15,10 @@ LOCK   := $(UV) compile $(ARGS)
 FRAMEWORK_VENVS ?= $(VENV)-frameworks
 FRAMEWORKS      := $(patsubst requirements/frameworks/%.txt,%,$(wildcard requirements/frameworks/*.txt))
 STORM_FRAMEWORKS := agent-framework azure-ai langchain openai-agents pydantic-ai
-CI_FRAMEWORKS   := agent-framework langchain openai-agents pydantic-ai
+CI_FRAMEWORKS   := langchain pydantic-ai
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-frameworks lint format captures bench soak lock lock-frameworks build clean
+.PHONY: help demo test test-frameworks test-interop lint format captures bench faults soak fuzz audit sbom lock lock-frameworks build clean
 .DELETE_ON_ERROR:
 
 help:  ## say what can be made
@@ -25,8 +27,8 @@ help:  ## say what can be made
 demo: $(VENV)/.demo  ## install, run a small agent through a ledger, verify it, ask it, keep serving (ARGS=--once: do not)
 	$(PY) -m demo $(ARGS)
 
-test: lint  ## install what tests need and pass them all, four frameworks included (ARGS="-k chain" for some)
-	$(PY) -m pytest $(ARGS)
+test: lint  ## install what tests need and pass them all, two frameworks included (ARGS="-k chain" for some)
+	$(PY) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 	$(if $(ARGS),,$(MAKE) --no-print-directory test-frameworks ARGS="$(CI_FRAMEWORKS)")
 
 test-frameworks: $(addprefix test-framework-,$(or $(ARGS),$(FRAMEWORKS)))  ## test every agent framework in its own environment (ARGS="langchain pydantic-ai" for some)
@@ -35,12 +37,17 @@ test-frameworks: $(addprefix test-framework-,$(or $(ARGS),$(FRAMEWORKS)))  ## te
 test-framework-%: $(FRAMEWORK_VENVS)/%/.installed $(VENV)/.test
 	AGENT_LEDGER_PYTHON=$(abspath $(PY)) $(FRAMEWORK_VENVS)/$*/bin/python -m pytest -c tests/frameworks/pytest.ini --rootdir=. tests/frameworks/$*
 
+test-interop: $(VENV)/.test $(VENV)-interop/.installed  ## witnesses, proofs and tiles against programs that are not ours; needs Go (ARGS="-k fsck" for some)
+	INTEROP_PYTHON=$(abspath $(VENV)-interop/bin/python) $(PY) -m pytest -m interop tests/interop $(ARGS)
+
 lint: $(VENV)/.test  ## style, types, the arrows between rooms, generated files, the Dockerfile
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(PY) -m ledger.records.generate --check
+	$(PY) -m ledger.forensics.generate --check
+	$(PY) -m ledger.api.generate --check
 	$(BIN)/hadolint Dockerfile
 
 format: $(VENV)/.test  ## put every file into the one style
@@ -50,23 +57,43 @@ format: $(VENV)/.test  ## put every file into the one style
 captures: $(VENV)/.test  ## print what is found of each capture's actions and facets (ARGS=folder of captures)
 	$(PY) -m tests.captures $(ARGS)
 
-bench: $(VENV)/.test  ## print the ratios of benchmarks/
-	$(PY) -m benchmarks $(ARGS)
+bench: $(VENV)/.test  ## print the ratios of benchmarks/, keep numbers and plots in .bench/ (ARGS="peers --quick" for one)
+	$(PY) -m benchmarks --installed $(VENV)-peers $(ARGS)
+
+faults: $(VENV)/.test  ## fail every call that touches the disk, in every way, and judge from outside (ARGS="--sample 500" for some)
+	$(PY) -m tests.faults $(ARGS)
 
 soak: $(VENV)/.test $(STORM_FRAMEWORKS:%=$(FRAMEWORK_VENVS)/%/.installed)  ## the tests that are too long for every run (ARGS="-k storm" for some)
 	FRAMEWORK_VENVS=$(abspath $(FRAMEWORK_VENVS)) $(PY) -m pytest -m soak $(ARGS)
+
+# atheris has an environment of its own: it replaces the modules that it watches, and is needed for nothing else.
+fuzz: $(VENV)-fuzz/.installed  ## fuzz every parser (ARGS="--seconds 60 note policy" for some, --keep to put what was reached into the corpus)
+	$(VENV)-fuzz/bin/python -m tests.fuzz $(ARGS)
+
+audit: $(VENV)-audit/.installed  ## ask PyPI about known vulnerabilities of what requirements/*.txt pin (ARGS="-s osv" for OSV)
+	@failed=; for file in requirements/*.txt; do echo "$$file"; \
+	  $(VENV)-audit/bin/pip-audit --strict --progress-spinner off --disable-pip --require-hashes $(ARGS) --requirement $$file || failed=1; \
+	done; test -z "$$failed"
+
+sbom: $(VENV)-audit/.installed | $(PY)  ## write requirements/runtime.cdx.json: what a server installs, as CycloneDX
+	$(VENV)-audit/bin/cyclonedx-py requirements requirements/runtime.txt --pyproject pyproject.toml --mc-type application --index-url pkg:pypi \
+	  --output-reproducible --output-format JSON --output-file - | $(PY) requirements/sbom.py requirements/runtime.cdx.json
 
 build: $(VENV)/.test  ## a wheel and an sdist in dist/
 	$(BIN)/hatchling build --clean
 
 # The largest set first, then the smaller ones as parts of it: one version of a package everywhere.
 lock: $(VENV)/.lock  ## compile requirements/*.txt anew from pyproject.toml (ARGS=--upgrade for newer versions)
-	$(LOCK) pyproject.toml --extra server --group test -o requirements/test.txt
-	$(LOCK) pyproject.toml --extra server --group demo --group build -c requirements/test.txt -o requirements/demo.txt
-	$(LOCK) pyproject.toml --extra server -c requirements/test.txt -o requirements/runtime.txt
+	$(LOCK) pyproject.toml --extra server --extra s3 --extra oidc --group test -o requirements/test.txt
+	$(LOCK) pyproject.toml --extra server --extra s3 --extra oidc --group demo --group build -c requirements/test.txt -o requirements/demo.txt
+	$(LOCK) pyproject.toml --extra server --extra s3 --extra oidc -c requirements/test.txt -o requirements/runtime.txt
 	$(LOCK) pyproject.toml -c requirements/test.txt -o requirements/client.txt
 	$(LOCK) --group build -c requirements/test.txt -o requirements/build.txt
+	$(LOCK) pyproject.toml --extra server --extra s3 --extra oidc --group fuzz -c requirements/test.txt -o requirements/fuzz.txt
+	$(LOCK) --group interop -o requirements/interop.txt
 	$(LOCK) --group lock -o requirements/lock.txt
+	$(LOCK) --group audit -o requirements/audit.txt
+	$(MAKE) --no-print-directory sbom ARGS=
 
 lock-frameworks: $(VENV)/.lock  ## compile requirements/frameworks/*.txt anew from the .in beside each (ARGS=--upgrade, too)
 	@for source in requirements/frameworks/[a-z]*.in; do \
@@ -75,7 +102,7 @@ lock-frameworks: $(VENV)/.lock  ## compile requirements/frameworks/*.txt anew fr
 	done
 
 clean:  ## remove what the commands above made
-	rm -rf $(VENV) $(FRAMEWORK_VENVS) dist build .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-peers $(VENV)-fuzz $(VENV)-audit $(VENV)-interop $(FRAMEWORK_VENVS) dist build .demo .bench .fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(PY):
@@ -98,6 +125,21 @@ $(VENV)/.test: requirements/test.txt pyproject.toml | $(PY)
 # uv: some of these environments have 200 packages.
 .PRECIOUS: $(FRAMEWORK_VENVS)/%/.installed
 $(FRAMEWORK_VENVS)/%/.installed: requirements/frameworks/%.txt | $(VENV)/.lock
+	test -x $(@D)/bin/python || $(PY) -m venv --without-pip $(@D)
+	$(UV) sync --python $(@D)/bin/python --require-hashes $<
+	@touch $@
+
+$(VENV)-fuzz/.installed: requirements/fuzz.txt | $(VENV)/.lock
+	test -x $(@D)/bin/python || $(PY) -m venv --without-pip $(@D)
+	$(UV) sync --python $(@D)/bin/python --require-hashes $<
+	@touch $@
+
+$(VENV)-interop/.installed: requirements/interop.txt | $(VENV)/.lock
+	test -x $(@D)/bin/python || $(PY) -m venv --without-pip $(@D)
+	$(UV) sync --python $(@D)/bin/python --require-hashes $<
+	@touch $@
+
+$(VENV)-audit/.installed: requirements/audit.txt | $(VENV)/.lock
 	test -x $(@D)/bin/python || $(PY) -m venv --without-pip $(@D)
 	$(UV) sync --python $(@D)/bin/python --require-hashes $<
 	@touch $@

@@ -2,59 +2,57 @@
 
 import io
 import json
-import os
 import statistics
-import uuid
-from pathlib import Path
+from dataclasses import asdict
 
 import httpx
 import pyarrow as pa
 
 from benchmarks import otlp
+from benchmarks.load import MARK
+from benchmarks.options import Options
 from benchmarks.records import record
 from benchmarks.running import measure, ratio
-from benchmarks.servers import serving
+from benchmarks.servers import Served, serving
 from ledger.records.columns import COLUMNS
 
 CLIENTS, BATCH = 4, 500
-MARK = "@run-id@"
 
 
-def run(*, quick: bool) -> None:
-    rounds, seconds = (3, 3.0) if quick else (9, 5.0)
-    # Bodies for each second are made beforehand, more than is taken; a round whose bodies run out is shorter, and as true.
+def run(options: Options) -> dict:
+    rounds, seconds = (3, 3.0) if options.quick else (9, 5.0)
     ways = {
-        "NDJSON, records": ("/v1/records", "application/x-ndjson", ndjson, 50),
-        "Arrow, records": ("/v1/records", "application/vnd.apache.arrow.stream", arrow, 80),
-        "OTLP, spans": ("/v1/traces", "application/x-protobuf", otlp.export, 20),
+        "NDJSON, records": ("/v1/records", "application/x-ndjson", ndjson),
+        "Arrow, records": ("/v1/records", "application/vnd.apache.arrow.stream", arrow),
+        "OTLP, spans": ("/v1/traces", "application/x-protobuf", otlp.export),
     }
     templates = {
-        name: written([record(number, MARK) for number in range(BATCH)])
-        for name, (_, _, written, _) in ways.items()
+        name: written([record(number, MARK.decode()) for number in range(BATCH)])
+        for name, (_, _, written) in ways.items()
     }
     results = {name: [] for name in ways}
     busy = {name: [] for name in ways}
     taken = {name: [] for name in ways}
-    with serving("benchmarks.signed") as (url, token, pid):
+    with serving("benchmarks.signed") as server:
         for number in range(rounds):
             # In turn, every other round the other way round: what else the machine does falls on all alike.
             for name in sorted(ways, reverse=bool(number % 2)):
-                path, media_type, _, per_second = ways[name]
-                bodies = [_renamed(templates[name]) for _ in range(int(per_second * seconds))]
-                before, size = _cpu_seconds(pid), _size(url, token)
+                path, media_type, _ = ways[name]
+                before, size = server.cpu_seconds(), _size(server)
                 measured = measure(
-                    url,
-                    token,
-                    path,
-                    bodies,
+                    server,
+                    [templates[name]],
+                    path=path,
                     connections=CLIENTS,
                     seconds=seconds,
                     media_type=media_type,
                 )
                 results[name].append(measured)
-                taken[name].append((_size(url, token) - size) / (measured.requests * BATCH))
-                busy[name].append((measured.requests * BATCH) / (_cpu_seconds(pid) - before))
+                taken[name].append((_size(server) - size) / (measured.requests * BATCH))
+                busy[name].append((measured.requests * BATCH) / (server.cpu_seconds() - before))
     _print(results, busy, taken, f"{rounds} rounds of {seconds:.0f} s")
+    rows = {name: [asdict(row) for row in measured] for name, measured in results.items()}
+    return {"rows": rows, "per_cpu_second": busy, "entries_for_each": taken}
 
 
 def _print(results, busy, taken, how_long: str) -> None:
@@ -75,21 +73,12 @@ def _print(results, busy, taken, how_long: str) -> None:
     print("\nratios are to NDJSON, round by round; aim: Arrow 1.3")
 
 
-def _size(url: str, token: str) -> int:
+def _size(server: Served) -> int:
     """How many entries there are: what was answered is counted where it should be."""
-    found = httpx.get(f"{url}/v1/log", headers={"Authorization": f"Bearer {token}"}, trust_env=False)
+    found = httpx.get(
+        f"{server.url}/v1/log", headers={"Authorization": f"Bearer {server.token}"}, trust_env=False
+    )
     return found.json()["size"]
-
-
-def _cpu_seconds(pid: int) -> float:
-    """What the server's process has used, on all cores: what else the machine does weighs less on it than on the clock."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _renamed(body: bytes) -> bytes:
-    """The same body with ids that no other has. They are of one length, so that lengths and offsets in it stay true."""
-    return body.replace(MARK.encode(), uuid.uuid4().hex[: len(MARK)].encode())
 
 
 def ndjson(records: list[dict]) -> bytes:

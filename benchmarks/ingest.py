@@ -1,5 +1,8 @@
 """(a) NDJSON batches over HTTP: signed, the same service unsigned, and a plain FastAPI + DuckDB insert of the same JSON."""
 
+from dataclasses import asdict
+
+from benchmarks.options import Options
 from benchmarks.records import batches
 from benchmarks.running import measure, ratio
 from benchmarks.servers import serving
@@ -7,8 +10,8 @@ from benchmarks.servers import serving
 CLIENTS, BATCH = 4, 500
 
 
-def run(*, quick: bool) -> None:
-    rounds, seconds = (2, 3.0) if quick else (5, 6.0)
+def run(options: Options) -> dict:
+    rounds, seconds = (2, 3.0) if options.quick else (5, 6.0)
     results = {"signed": [], "unsigned": [], "plain": []}
     with (
         serving("benchmarks.signed") as signed,
@@ -17,18 +20,9 @@ def run(*, quick: bool) -> None:
     ):
         servers = {"signed": signed, "unsigned": unsigned, "plain": plain}
         for _ in range(rounds):
-            for name, (url, token, _) in servers.items():
+            for name, server in servers.items():
                 bodies = batches(int(60 * seconds), BATCH)
-                measured = measure(
-                    url,
-                    token,
-                    "/v1/records",
-                    bodies,
-                    connections=CLIENTS,
-                    seconds=seconds,
-                    media_type="application/x-ndjson",
-                )
-                results[name].append(measured)
+                results[name].append(measure(server, bodies, connections=CLIENTS, seconds=seconds))
     print(
         f"\n(a) batches of {BATCH} records as NDJSON, {CLIENTS} clients, {rounds} rounds of {seconds:.0f} s\n"
     )
@@ -41,3 +35,4 @@ def run(*, quick: bool) -> None:
     rates = {name: [m.per_second for m in rows] for name, rows in results.items()}
     print(f"\nsigned / unsigned {ratio(rates['signed'], rates['unsigned'])}; aim 0.8")
     print(f"signed / plain {ratio(rates['signed'], rates['plain'])}; aim 2")
+    return {name: [asdict(row) for row in rows] for name, rows in results.items()}

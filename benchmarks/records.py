@@ -3,6 +3,8 @@
 import json
 import uuid
 
+from benchmarks.load import MARK
+
 WORDS = (
     "Please pay the invoice from the vendor folder and tell me when it is done; it is the one with the number "
     "we talked about yesterday."
@@ -61,3 +63,8 @@ def texts(count: int) -> list[str]:
 def batches(count: int, size: int) -> list[str]:
     lines = texts(count * size)
     return ["\n".join(lines[at : at + size]) for at in range(0, len(lines), size)]
+
+
+def template(size: int) -> bytes:
+    """One body whose ids the load generator makes new each time it sends it."""
+    return "\n".join(json.dumps(record(number, MARK.decode())) for number in range(size)).encode()

@@ -11,26 +11,41 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.load import Measured, Plan
+from benchmarks.servers import Served
 
 
 def measure(
-    url: str,
-    token: str,
-    path: str,
+    server: Served,
     bodies: Sequence[str | bytes],
     *,
     connections: int,
     seconds: float,
-    media_type: str,
+    media_type: str = "application/x-ndjson",
+    path: str = "/v1/records",
+    requests: int | None = None,
+    rate: float | None = None,
+    samples: Path | None = None,
 ) -> Measured:
+    """Press a server; see `benchmarks.load` for the two ways."""
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         encoded = (body.encode() if isinstance(body, str) else body for body in bodies)
         json.dump([base64.b64encode(body).decode() for body in encoded], file)
         file.flush()
-        plan = Plan(url, path, token, media_type, file.name, connections, seconds)
+        plan = Plan(
+            server.url,
+            path,
+            server.token,
+            media_type,
+            file.name,
+            connections,
+            seconds,
+            requests,
+            rate,
+            str(samples) if samples else None,
+        )
         command = [sys.executable, "-m", "benchmarks.load", json.dumps(asdict(plan))]
         done = subprocess.run(
-            command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent
+            command, stdout=subprocess.PIPE, text=True, check=True, cwd=Path(__file__).parent.parent
         )
         return Measured(**json.loads(done.stdout))
 

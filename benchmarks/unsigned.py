@@ -57,7 +57,7 @@ def _check():
     made = prepare(
         texts(1)[0].encode(),
         submitter="x",
-        persons=persons.Persons([]),
+        persons=persons.Persons(lambda _: None),
         origin="x",
         agent_key=lambda key_id: None,
     )

@@ -15,17 +15,18 @@ from concurrent.futures import ProcessPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 
+from benchmarks.options import Options
 from benchmarks.records import texts
 from benchmarks.running import ratio
+from ledger.audit.fsck import verify_folder
 from ledger.core.chain import Stored
 from ledger.core.note import parse_vkey
 from ledger.core.report import Level
 from ledger.core.stretch import STRETCH_ENTRIES, check_stretch
 from ledger.core.verify import Verifier
-from ledger.log.contents import parse_contents
-from ledger.log.fsck import verify_folder
 from ledger.log.log import Log
 from ledger.records.prepare import prepare
+from ledger.storage.contents import parse_contents
 
 ORIGIN, BATCH = "bench.example/log", 500
 PROCESSES = 2
@@ -119,8 +120,8 @@ def _timed(function, *arguments) -> float:
     return time.perf_counter() - began
 
 
-def run(*, quick: bool) -> None:
-    count, rounds = (20_000, 2) if quick else (200_000, 3)
+def run(options: Options) -> dict:
+    count, rounds = (20_000, 2) if options.quick else (200_000, 3)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "data"
         vkey = _fill(folder, count)
@@ -155,6 +156,7 @@ def run(*, quick: bool) -> None:
         bare = values if name in (BARE, BARE_ALL) else bare
         print(f"| {name} | {sorted(values)[len(values) // 2]:.0f} | {ratio(values, bare)} |")
     print("\naims: 0.5 for hashes, chain, roots and signatures; 0.1 for everything")
+    return {"entries_per_second": rates}
 
 
 def _mean(several: list[bytes]) -> float:

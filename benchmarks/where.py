@@ -12,12 +12,14 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from benchmarks.options import Options
 from benchmarks.records import texts
-from ledger.log import sequencer, store
+from ledger.log import sequencer
 from ledger.log.log import Log
 from ledger.log.plan import Plan
-from ledger.log.store import Store
 from ledger.records.prepare import prepare
+from ledger.storage import hot as store
+from ledger.storage.hot import Store
 
 ORIGIN = "bench.example/log"
 STEPS = (
@@ -94,9 +96,9 @@ def _inserts(kind: str, rows: int, rounds: int, *, busy: bool = False) -> tuple[
     return statistics.median(took), statistics.median(written)
 
 
-def run(*, quick: bool) -> None:
-    spent = defaultdict(list)
-    rounds = 20 if quick else 60
+def run(options: Options) -> dict:
+    spent, medians = defaultdict(list), {}
+    rounds = 20 if options.quick else 60
     print("\nwhere the time goes\n\n| | ms | KiB written |\n|---|---|---|")
     for kind, rows, busy in (
         ("text", 32, False),
@@ -116,5 +118,7 @@ def run(*, quick: bool) -> None:
             reading = _commits(log, spent, size, rounds)
             print(f"| reading a record (µs, not ms) | {reading:.0f} | |")
             for _, name in STEPS:
+                medians[f"{name}, group of {size}"] = statistics.median(spent[name])
                 print(f"| a group of {size}: {name} | {statistics.median(spent[name]):.2f} | |")
         log.close()
+    return {"medians_ms": medians}

@@ -23,7 +23,8 @@ from demo.model import ScriptedModel
 from demo.questions import QUESTIONS
 from demo.recorder import Recorder
 from demo.service import DemoError, Service
-from ledger.client.http import LedgerClient, ProblemError, Question, UnreachableError
+from ledger.client.http import LedgerClient, ProblemError, UnreachableError
+from ledger.client.questions import Question
 from ledger.core.errors import LedgerError
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -12,9 +12,9 @@ from typing import Self
 
 import httpx
 
-from ledger.cli.folder import token_store
 from ledger.cli.target import CLI_TOKEN, SERVING
-from ledger.trust.tokens import Role
+from ledger.client.http import LedgerClient
+from ledger.trust.local import digest, new_secret
 
 HOST = "127.0.0.1"
 PORT = 8731
@@ -87,10 +87,13 @@ class Service:
 
     def agent_token(self, name: str) -> str:
         """A fresh token that may write and nothing else: an agent needs no more."""
-        store = token_store(self.data)
-        if any(holder.name == name for holder in store.list()):
-            store.revoke(name)
-        return store.create(name, [Role.WRITER])
+        secret = new_secret()
+        bearer = {"type": "bearer", "sha256": digest(secret).hex()}
+        with LedgerClient(self.url, self.admin_token()) as client:
+            if any(each["name"] == name for each in client.ask("GET", "/v1/access")["credentials"]):
+                client.ask("DELETE", f"/v1/access/{name}")
+            client.ask("POST", "/v1/access", {"name": name, "roles": ["writer"], "credential": bearer})
+        return secret
 
     def _wait(self) -> None:
         deadline = time.monotonic() + READY_WITHIN_S

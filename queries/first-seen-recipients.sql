@@ -1,5 +1,6 @@
 -- title: Which recipients and resources were acted on that had never been seen before?
 -- answers: One row per recipient or resource that was sent to, paid or changed since the baseline ended, and never before that. A first time is not a wrong one.
+-- group: anomaly
 -- standard: ISO/IEC 42001 A.6.2.6
 -- param baseline_until: timestamp, required. What happened before is taken for normal.
 -- param include_reads: boolean, default false. Count what was only read, too.

@@ -1,11 +1,12 @@
 -- title: Which agents called the same tool with the same arguments again and again?
--- answers: One row per call that was made at least so many times in one conversation: a loop, a retry storm or a poll. Arguments are compared byte for byte.
+-- answers: One row per call that was made at least so many times in one session: a loop, a retry storm or a poll. Arguments are compared byte for byte.
+-- group: anomaly
 -- standard: OWASP LLM10
 -- param times: integer, default 3. From how many calls on.
--- columns: conversation_id, agent, tool_name, tool_arguments, calls, failures, first_time, last_time, seqs (the actions)
+-- columns: session_id, agent, tool_name, tool_arguments, calls, failures, first_time, last_time, seqs (the actions)
 
 SELECT
-    request_conversation_id AS conversation_id,
+    session_id,
     coalesce(identity_agent_id, identity_agent_name) AS agent,
     tool_name,
     tool_arguments,
@@ -16,7 +17,7 @@ SELECT
     list(seq ORDER BY "time", seq) AS seqs
 FROM actions
 WHERE tool_name IS NOT NULL AND tool_arguments IS NOT NULL
-    AND coalesce(request_conversation_id, trace_trace_id) IS NOT NULL
-GROUP BY submitter, request_conversation_id, CASE WHEN request_conversation_id IS NULL THEN trace_trace_id END, agent, tool_name, tool_arguments
+    AND session_id IS NOT NULL
+GROUP BY submitter, session_id, agent, tool_name, tool_arguments
 HAVING count(*) >= $times
 ORDER BY calls DESC, first_time

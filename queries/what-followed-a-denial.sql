@@ -1,5 +1,6 @@
 -- title: What was denied, and what did the agent try next?
 -- answers: Every action that a record says was denied or rejected, with the same agent's next action in the same conversation. A call that merely was not executed is not among it.
+-- group: policy
 -- standard: NIST SP 800-53 AU-6
 -- param since: timestamp, default 1970-01-01T00:00:00Z. Only denials from then on.
 -- param minutes: integer, default 30. How long after the denial still counts as next.
@@ -12,7 +13,7 @@ WITH step AS (
             'time': "time", 'tool_name': tool_name, 'resource_id': coalesce(resource_id, resource_destination),
             'outcome_status': outcome_status, 'seq': seq
         }) OVER (
-            PARTITION BY submitter, coalesce(request_conversation_id, trace_trace_id, id), coalesce(identity_agent_id, identity_agent_name)
+            PARTITION BY submitter, coalesce(session_id, id), coalesce(identity_agent_id, identity_agent_name)
             ORDER BY "time", seq
         ) AS next
     FROM actions

@@ -1,5 +1,6 @@
 -- title: Which agents act without leaving a request, a decision, an identity, a resource or a policy decision?
 -- answers: One row per agent and submitter: how many of its actions lack each facet. A facet whose absence the record explains is not counted; a policy that is not recorded may still have been applied.
+-- group: integrity
 -- standard: EU AI Act, Article 19
 -- param since: timestamp, default 1970-01-01T00:00:00Z. Only what happened from then on.
 -- columns: agent, submitter, actions, without_request, without_decision, without_tool, without_identity, without_resource, without_policy, not_observed (intended or decided, no outcome seen), complete (nothing missing)

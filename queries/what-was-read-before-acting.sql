@@ -1,5 +1,6 @@
 -- title: What did the agent read before it first acted on this resource?
 -- answers: The tool results that were in the agent's context, newest first, with the words that reappear in what it then did and that the user had not said. That a result was read does not show that it was obeyed.
+-- group: injection
 -- standard: OWASP ASI01
 -- param resource_id: text, required. The resource acted on.
 -- param minutes: integer, default 60. How far back to look.

@@ -1,5 +1,6 @@
 -- title: Who did what to this resource, at whose request, and under which authority?
 -- answers: Every action on the resource, reads too, in order of time. What was tried and denied is among it; see policy_effect and outcome_status.
+-- group: who
 -- standard: EU AI Act, Article 12
 -- param resource_id: text, required. The resource's id or its name, exactly.
 -- param since: timestamp, default 1970-01-01T00:00:00Z. Only what happened from then on.

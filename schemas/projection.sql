@@ -4,8 +4,8 @@
 SELECT
     e.seq,
     lower(hex(e.hash)) AS leaf_hash,
-    json_extract_string(e.entry, '$.recorded_at')::TIMESTAMPTZ AS recorded_at,
-    json_extract_string(e.entry, '$.submitter') AS submitter,
+    x[86]::TIMESTAMPTZ AS recorded_at,
+    x[87] AS submitter,
     x[1] AS "type",
     try_cast(x[2] AS TIMESTAMPTZ) AS "time",
     x[3] AS "id",
@@ -98,7 +98,7 @@ SELECT
     x[78] AS approval_approver_commitment,
     x[79] AS approval_shown_commitment,
     x[80] AS outcome_result_commitment,
-    CASE WHEN (x[1] = 'action' OR starts_with(x[1], 'action.')) THEN list_filter([CASE WHEN coalesce(x[81], '{}') = '{}' AND x[86] IS NULL THEN 'request' END, CASE WHEN coalesce(x[82], '{}') = '{}' AND x[87] IS NULL THEN 'decision' END, CASE WHEN coalesce(x[83], '{}') = '{}' AND x[88] IS NULL THEN 'tool' END, CASE WHEN coalesce(x[84], '{}') = '{}' AND x[89] IS NULL THEN 'identity' END, CASE WHEN coalesce(x[85], '{}') = '{}' AND x[90] IS NULL THEN 'resource' END], lambda f: f IS NOT NULL) ELSE [] END AS facets_missing
+    CASE WHEN (x[1] = 'action' OR starts_with(x[1], 'action.')) THEN list_filter([CASE WHEN coalesce(x[70], x[7], x[8], x[9], x[10], x[71], x[81]) IS NULL THEN 'request' END, CASE WHEN coalesce(x[11], x[12], x[13], x[14], x[15], x[16], x[17], x[72], x[73], x[74], x[82]) IS NULL THEN 'decision' END, CASE WHEN coalesce(x[18], x[19], x[20], x[21], x[22], x[23], x[24], x[25], x[75], x[26], x[83]) IS NULL THEN 'tool' END, CASE WHEN coalesce(x[27], x[28], x[29], x[30], x[31], x[76], x[32], x[33], x[34], x[35], x[36], x[37], x[84]) IS NULL THEN 'identity' END, CASE WHEN coalesce(x[38], x[39], x[40], x[41], x[42], x[43], x[44], x[85]) IS NULL THEN 'resource' END], lambda f: f IS NOT NULL) ELSE [] END AS facets_missing
 FROM (
     SELECT *,
         json_extract_string(entry, [
@@ -182,16 +182,13 @@ FROM (
         '$.record.approval.approver',
         '$.record.approval.shown',
         '$.record.outcome.result',
-        '$.record.request',
-        '$.record.decision',
-        '$.record.tool',
-        '$.record.identity',
-        '$.record.resource',
         '$.record.absent.request',
         '$.record.absent.decision',
         '$.record.absent.tool',
         '$.record.absent.identity',
-        '$.record.absent.resource'
+        '$.record.absent.resource',
+        '$.recorded_at',
+        '$.submitter'
         ]) AS x,
         map(list_transform(contents, lambda c: c."member"), list_transform(contents, lambda c: c."value")) AS content
     FROM entries

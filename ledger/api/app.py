@@ -12,15 +12,39 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from ledger import __version__
-from ledger.api import entries, health, ingest, otlp, queries, records, tiles, verification
+from ledger.api import (
+    access,
+    alerts,
+    compaction,
+    entries,
+    erasure,
+    evidence,
+    health,
+    ingest,
+    keys,
+    otlp,
+    queries,
+    records,
+    retention,
+    stream,
+    tiles,
+    upkeep,
+    verification,
+    witnessed,
+)
 from ledger.api.answers import Answers
 from ledger.api.bodies import Bodies
 from ledger.api.documented import with_submission_schema
 from ledger.api.problems import refused, refused_unexpectedly
+from ledger.api.retention import selecting
 from ledger.api.service import Service, allow
+from ledger.api.turns import Turns
 from ledger.api.verification import Jobs
+from ledger.api.witnessed import Witnessing
 from ledger.core.errors import Code, LedgerError
-from ledger.trust.tokens import Operation
+from ledger.forensics.journal import Journal
+from ledger.trust.roles import Operation
+from ledger.upkeep.routine import Routine
 
 _BY_STATUS: Final = {
     404: Code.NOT_FOUND,
@@ -28,7 +52,28 @@ _BY_STATUS: Final = {
     406: Code.NOT_ACCEPTABLE,
     413: Code.BODY_TOO_LARGE,
 }
-_ROOMS: Final = (records, otlp, ingest, entries, tiles, verification, queries, health)
+
+_ROOMS: Final = (
+    records,
+    otlp,
+    ingest,
+    stream,  # before the records by their ids
+    entries,
+    tiles,
+    verification,
+    queries,
+    evidence,
+    upkeep,
+    retention,
+    compaction,
+    erasure,
+    access,
+    keys,
+    alerts,
+    witnessed,
+    health,
+)
+PREPARING: Final = 2  # batches at once: more would take the interpreter from each other, and memory
 logger = logging.getLogger(__name__)
 
 
@@ -61,15 +106,39 @@ def create_app(service: Service) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service: Service = app.state.service
     app.state.bodies = Bodies()
-    app.state.answers = Answers(service.log, asyncio.get_running_loop())
+    app.state.witnessing = Witnessing(service.witnesses, asyncio.get_running_loop())
+    app.state.answers = Answers(service, asyncio.get_running_loop(), app.state.witnessing)
     app.state.jobs = Jobs()
-    app.state.large = asyncio.Semaphore(1)  # large bodies in another format: `ledger.api.dialects`
+    app.state.journal = Journal(service.log)
+    app.state.large = Turns()  # large bodies in another format: `ledger.api.dialects`
+    app.state.evidence = Turns()  # files of evidence that are being made
+    app.state.preparing = Turns(PREPARING)  # batches, and pieces of such bodies
+    app.state.routine = Routine(
+        service.log,
+        selecting(service.queries),
+        offload=service.offload,
+        keep=service.objects_keep,
+        forget=service.queries.forget_removed,
+        confirmed=service.four_eyes,
+    )
+    app.state.routine.start()
+    if service.alerts is not None:
+        service.alerts.start(alerts.asking(service, app.state.journal, asyncio.get_running_loop()))
+    if service.witnesses is not None:
+        service.witnesses.start(app.state.witnessing.published)
     # The first question need not wait for the worker to take the log in.
     warming = asyncio.create_task(_warm(service))
     yield
     warming.cancel()
+    if service.witnesses is not None:
+        await asyncio.to_thread(service.witnesses.close)
+    if service.alerts is not None:
+        await asyncio.to_thread(service.alerts.close)  # likewise
+    await asyncio.to_thread(app.state.routine.close)  # it may wait for a query, which needs this loop
     await app.state.jobs.close()
+    await service.streams.close()
     await service.queries.close()
+    await app.state.journal.close()  # with those that were ended just now
 
 
 async def _warm(service: Service) -> None:

@@ -4,9 +4,9 @@ A route of a dialect is five lines: who asks (`allow`), the body (`bodies.read`)
 own format wants. Every record goes through `prepare` like a plain one: strictness, limits and commitments are the same for all.
 
     serving, principal = allow(request, Operation.POST)
-    async with request.app.state.bodies.read(request) as body:
-        reading = await worked_on(request, len(body), read, body, principal.submitter)
-        taken = await take(request, reading, principal.submitter)
+    async with request.app.state.bodies.read(request, principal.name) as body:
+        reading = await worked_on(request, principal, len(body), read, body, principal.submitter)
+        taken = await take(request, reading, principal)
     return answer(taken)
 """
 
@@ -23,11 +23,13 @@ from starlette.requests import Request
 
 from ledger.api.answers import Answers, Result
 from ledger.api.problems import STATUS
-from ledger.api.service import service
+from ledger.api.service import LATER, service
+from ledger.api.turns import Turns
 from ledger.core.errors import Code, LedgerError
 from ledger.ingest.reading import Reading
 from ledger.records.prepare import prepare
 from ledger.records.prepared import Prepared
+from ledger.trust.roles import Principal
 
 VERSIONS: Final = 8  # of one id: the first, and what contradicts it
 PIECE_RECORDS: Final = 1_000  # prepared and submitted at a time: a body's records are never in memory twice
@@ -82,30 +84,35 @@ class Work:
 
 
 @asynccontextmanager
-async def work(request: Request, size_bytes: int) -> AsyncIterator[Work]:
+async def work(request: Request, sender: Principal, size_bytes: int) -> AsyncIterator[Work]:
     """To work on a body for a while. One large body at a time: the objects that it becomes are many times its bytes."""
     if size_bytes <= INLINE_BYTES:
         yield Work(large=False)
         return
-    async with request.app.state.large:
+    async with request.app.state.large.of(sender.name, size_bytes):
         yield Work(large=True)
 
 
 async def worked_on(
-    request: Request, size_bytes: int, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
+    request: Request,
+    sender: Principal,
+    size_bytes: int,
+    function: Callable[_P, _T],
+    *args: _P.args,
+    **kwargs: _P.kwargs,
 ) -> _T:
     """What `function` returns, which is all that is to be done with a body of this size: see `work`."""
-    async with work(request, size_bytes) as working:
+    async with work(request, sender, size_bytes) as working:
         return await working.do(function, *args, **kwargs)
 
 
-async def take(request: Request, reading: Reading, submitter: str, *, reserved_ids: bool = True) -> Taken:
+async def take(request: Request, reading: Reading, sender: Principal, *, reserved_ids: bool = True) -> Taken:
     """Append a reading's records, and count what is not appended: an `Intake` of one reading.
 
     Raises:
-        LedgerError: `queue-full`, `storage-failed`, `log-stopped`: send the whole body again later; what is in the log already is found there.
+        LedgerError: `queue-full`, `quota-exceeded`, `storage-failed`, `log-stopped`: send the whole body again later; what is in the log already is found there.
     """
-    intake = Intake(request, submitter, reserved_ids=reserved_ids)
+    intake = Intake(request, sender, reserved_ids=reserved_ids)
     await intake.add(reading)
     return await intake.taken()
 
@@ -117,18 +124,19 @@ class Intake:
     found when it is sent again; the `actions` view flags it.
     """
 
-    def __init__(self, request: Request, submitter: str, *, reserved_ids: bool = True) -> None:
+    def __init__(self, request: Request, sender: Principal, *, reserved_ids: bool = True) -> None:
         """Begin.
 
         Args:
             request: whose application holds the log.
-            submitter: who authenticated to send it. Nothing in the body says so.
+            sender: who authenticated to send it. Nothing in the body says so.
             reserved_ids: the ids are the dialect's (`ledger.ingest.draft.record_id`), so that sending again changes nothing. False where the
                 sender chose them: then those that begin with `ledger:` are refused, and so is a conflict.
         """
         self._serving = service(request)
         self._answers: Answers = request.app.state.answers
-        self.submitter, self._reserved_ids = submitter, reserved_ids
+        self._preparing: Turns = request.app.state.preparing
+        self.submitter, self._sender, self._reserved_ids = sender.submitter, sender, reserved_ids
         self._under_way: deque[_Piece] = deque()
         self._refused: list[LedgerError] = []
         self._dropped: Counter[str] = Counter()
@@ -149,8 +157,8 @@ class Intake:
         """What became of everything, once it is durable.
 
         Raises:
-            LedgerError: `queue-full`, `storage-failed`, `log-stopped`: the whole body is to be sent again later. Nothing is lost or doubled
-                by it: what is in the log already is found there.
+            LedgerError: `queue-full`, `quota-exceeded`, `storage-failed`, `log-stopped`: the whole body is to be sent again later. Nothing is
+                lost or doubled by it: what is in the log already is found there.
         """
         while self._under_way:
             await self._settle()
@@ -161,21 +169,25 @@ class Intake:
         return Taken(self._appended, self._existing, self._refused, self._dropped)
 
     async def _submit(self, records: list[bytes], version: int) -> None:
-        if len(records) > INLINE_RECORDS or sum(map(len, records)) > INLINE_BYTES:
-            read = await asyncio.to_thread(self._prepared, records, version)
+        size_bytes = sum(map(len, records))
+        if len(records) > INLINE_RECORDS or size_bytes > INLINE_BYTES:
+            async with self._preparing.of(self._sender.name, size_bytes):
+                read = await asyncio.to_thread(self._prepared, records, version)
         else:
             read = self._prepared(records, version)
         good = [item for item in read if isinstance(item, Prepared)]
         while len(self._under_way) >= UNDER_WAY:
             await self._settle()
         try:
-            outcomes = self._answers.submit(good, atomic=False) if good else None
+            outcomes = self._answers.submit(good, self._sender, atomic=False) if good else None
         except LedgerError as error:
-            if error.code is not Code.QUEUE_FULL or not self._under_way:
+            if error.code not in LATER or not self._under_way:
                 raise
-            while self._under_way:  # what fills the queue may be this request's own
+            while (
+                self._under_way
+            ):  # what fills the queue may be this request's own, and what was there already costs nothing
                 await self._settle()
-            outcomes = self._answers.submit(good, atomic=False)
+            outcomes = self._answers.submit(good, self._sender, atomic=False)
         self._under_way.append(_Piece(records, version, read, outcomes))
 
     async def _settle(self) -> None:

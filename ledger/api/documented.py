@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from ledger.api.permits import needed
 from ledger.api.problems import MEDIA_TYPE, URN
 from ledger.records.resources import schema_json
 
@@ -28,6 +29,7 @@ EXAMPLE_ANSWER: Final = {
 EXAMPLE_LOG: Final = {
     "origin": "ledger.example.com/prod",
     "verifier_key": "ledger.example.com/prod+7b8488d1+AQOhB7/zzhC+HXDdGOdLwJln5NYwm6UNXx3chmQSVTG4",
+    "current_key": "ledger.example.com/prod+7b8488d1+AQOhB7/zzhC+HXDdGOdLwJln5NYwm6UNXx3chmQSVTG4",
     "format": 1,
     "size": 18,
     "root": "4a" * 32,
@@ -35,21 +37,6 @@ EXAMPLE_LOG: Final = {
     "checkpoint": "ledger.example.com/prod\n18\n…",
     "anchored_to": {"head_anchor": "/var/lib/agent-ledger.head", "size": 18},
 }
-EXAMPLE_SQL: Final = {
-    "sql": "SELECT tool_name, count(*) AS calls FROM actions WHERE policy_effect = $effect GROUP BY ALL ORDER BY calls DESC",
-    "parameters": {"effect": "deny"},
-    "limit": 100,
-}
-EXAMPLE_ROWS: Final = {
-    "columns": [{"name": "tool_name", "type": "VARCHAR"}, {"name": "calls", "type": "BIGINT"}],
-    "rows": [["send_money", 3]],
-    "row_count": 1,
-    "truncated": False,
-    "size": 18,
-    "root": "4a" * 32,
-    "seconds": 0.004,
-}
-
 _PROBLEM: Final = {
     "type": "object",
     "required": ["type", "title", "status", "detail"],
@@ -69,7 +56,8 @@ PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-def _body(schema: dict[str, Any], **examples: Any) -> dict[str, Any]:
+def json_body(schema: dict[str, Any], **examples: Any) -> dict[str, Any]:
+    """What a route takes: JSON of this schema, with examples by name."""
     shown = {name: {"value": value} for name, value in examples.items()}
     return {"content": {"application/json": {"schema": schema, "examples": shown}}, "required": True}
 
@@ -86,6 +74,10 @@ POST_RECORDS: Final[dict[str, Any]] = {
     "responses": {
         201: {"description": "Durable, and under a signed checkpoint.", "content": _ANSWERS},
         200: {"description": "It was here before: the first answer again.", "content": _ANSWERS},
+        202: {
+            "description": "Durable, and under a signed checkpoint, which the quorum of witnesses has not cosigned in time: `witnessed` is false.",
+            "content": _ANSWERS,
+        },
         207: {"description": "Of a batch, some were refused.", "content": _BATCH_ANSWER},
         **PROBLEMS,
     },
@@ -96,7 +88,13 @@ POST_RECORDS: Final[dict[str, Any]] = {
                 "in": "header",
                 "schema": {"type": "string"},
                 "description": "`handling=strict`: all records of the batch, or none.",
-            }
+            },
+            {
+                "name": "witnessed",
+                "in": "query",
+                "schema": {"type": "boolean"},
+                "description": "Answer once the quorum of witnesses has cosigned a checkpoint that covers them.",
+            },
         ],
         "requestBody": {
             "required": True,
@@ -111,59 +109,18 @@ POST_RECORDS: Final[dict[str, Any]] = {
         },
     },
 }
-_RESULT: Final[dict[int | str, dict[str, Any]]] = {
-    200: {
-        "description": "Rows, as JSON, CSV or an Arrow stream by Accept.",
-        "content": {
-            "application/json": {"example": EXAMPLE_ROWS},
-            "text/csv": {"schema": {"type": "string"}},
-            "application/vnd.apache.arrow.stream": {"schema": {"type": "string", "format": "binary"}},
-        },
-    },
-    **PROBLEMS,
-}
-_PARAMETERS: Final = {
-    "type": "object",
-    "additionalProperties": {"type": ["string", "integer", "boolean", "null"]},
-}
-_LIMIT: Final = {"type": "integer", "minimum": 0, "description": "Most rows."}
-POST_QUERY: Final[dict[str, Any]] = {
-    "responses": _RESULT,
-    "openapi_extra": {
-        "requestBody": _body(
-            {
-                "type": "object",
-                "required": ["sql"],
-                "additionalProperties": False,
-                "properties": {"sql": {"type": "string"}, "parameters": _PARAMETERS, "limit": _LIMIT},
-            },
-            denied=EXAMPLE_SQL,
-        )
-    },
-}
-POST_NAMED_QUERY: Final[dict[str, Any]] = {
-    "responses": _RESULT,
-    "openapi_extra": {
-        "requestBody": _body(
-            {
-                "type": "object",
-                "additionalProperties": False,
-                "properties": {"parameters": _PARAMETERS, "limit": _LIMIT},
-            },
-            defaults={"parameters": {}},
-        )
-    },
-}
 POST_VERIFY: Final[dict[str, Any]] = {
     "responses": {202: {"description": "Under way."}, **PROBLEMS},
     "openapi_extra": {
-        "requestBody": _body(
+        "requestBody": json_body(
             {
                 "type": "object",
                 "additionalProperties": False,
                 "properties": {
                     "checkpoint": {"type": "string", "description": "A signed checkpoint kept elsewhere."},
                     "receipts": {"type": "array", "items": {"type": "string"}, "maxItems": 100},
+                    "since": {"type": "string", "description": "A verification record to begin from."},
+                    "verifier_key": {"type": "string", "description": "Whose record it is."},
                 },
             },
             alone={},
@@ -173,7 +130,7 @@ POST_VERIFY: Final[dict[str, Any]] = {
 
 
 def with_submission_schema(document: dict[str, Any]) -> dict[str, Any]:
-    """An OpenAPI document with the record's JSON Schema among its components, and the bearer token."""
+    """An OpenAPI document with the record's JSON Schema among its components, the bearer token, and what each route needs."""
     schema = schema_json("record.schema.json")
     definitions = _moved(schema.pop("$defs"))
     components = document.setdefault("components", {})
@@ -184,8 +141,13 @@ def with_submission_schema(document: dict[str, Any]) -> dict[str, Any]:
     }
     components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     document["security"] = [{"token": []}]
-    for path in ("/healthz", "/readyz"):
-        document["paths"][path]["get"]["security"] = []
+    for path, operations in document["paths"].items():
+        for method, described in operations.items():
+            permission = needed(method, path)
+            if permission is None:
+                described["security"] = []
+            else:
+                described["x-permission"] = permission.value
     return document
 
 

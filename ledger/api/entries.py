@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Annotated, Any
 
 import msgspec
@@ -14,9 +15,14 @@ from ledger.api.service import Service, allow
 from ledger.core.canonical import MAX_INTEGER
 from ledger.core.entry import FORMAT_VERSION, parse_entry
 from ledger.core.errors import Code, LedgerError
+from ledger.core.note import format_vkey
+from ledger.core.receipt import format_receipt, parse_receipt
 from ledger.core.text import format_base64, parse_decimal
+from ledger.log.absent import absent, committed
+from ledger.log.log import Log
 from ledger.records.members import CONTENTS, PERSONS
-from ledger.trust.tokens import Operation
+from ledger.storage.schema import StoredEntry
+from ledger.trust.roles import Operation, Principal
 
 JSON = "application/json"
 Decimal = BeforeValidator(parse_decimal)  # int() takes " 12 ", "1_2" and the digits of every script
@@ -29,67 +35,71 @@ router = APIRouter(tags=["log"])
 _encode = msgspec.json.Encoder().encode
 
 
-async def entry_response(serving: Service, seq: int) -> Response:
-    """An entry with what was disclosed with it. Contents are JSON texts, byte for byte: that is what commitments are over."""
+async def entry_response(serving: Service, principal: Principal, seq: int) -> Response:
+    """An entry with what was disclosed with it, to who may see it."""
     stored = await asyncio.to_thread(serving.log.stored, seq)
+    body = entry_body(serving.log, stored, seen=principal.may(Operation.CONTENTS))
+    return Response(_encode(body), media_type=JSON)
+
+
+def entry_body(log: Log, stored: StoredEntry, *, seen: bool) -> dict[str, Any]:
+    """An entry with what was disclosed with it, where that may be `seen`. Contents are JSON texts, byte for byte: that is what commitments are over."""
     entry = parse_entry(stored.entry)
-    held = {content.member for content in stored.contents}
-    known = {person.commitment for person in stored.persons}
-    named = {path: _at(entry.members, path) for path in CONTENTS + PERSONS}
-    missing = [
-        path
-        for path, commitment in named.items()
-        if commitment is not None and path not in held and commitment not in known
-    ]
-    erased = bool(missing) and serving.log.erased(seq)
-    body = {
-        "seq": seq,
+    gone = absent(log, entry, stored)
+    there = [path for path in committed(entry, CONTENTS + PERSONS) if path not in gone.withheld + gone.erased]
+    return {
+        "seq": stored.seq,
         "leaf_hash": stored.hash.hex(),
         "id": stored.id,
         "recorded_at": entry.recorded_at,
         "submitter": entry.submitter,
         "entry": msgspec.Raw(stored.entry),
         "contents": [
-            {"member": c.member, "salt": c.salt.hex(), "value": c.value.decode()} for c in stored.contents
+            {"member": c.member, "salt": c.salt.hex(), "value": c.value.decode()}
+            for c in stored.contents
+            if seen
         ],
         "persons": [
             {"commitment": p.commitment, "salt": p.salt.hex(), "value": p.value.decode(), "source": p.source}
             for p in stored.persons
+            if seen
         ],
-        "withheld": [] if erased else missing,
-        "erased": missing if erased else [],
+        "hidden": [] if seen else there,
+        "withheld": gone.withheld,
+        "erased": gone.erased,
     }
-    return Response(_encode(body), media_type=JSON)
-
-
-def _at(members: dict[str, Any], path: str) -> Any:
-    facet, _, name = path.partition(".")
-    inner = members.get(facet)
-    return inner.get(name) if isinstance(inner, dict) else None
 
 
 @router.get("/v1/entries/{seq}", responses=PROBLEMS)
 async def get_entry(request: Request, seq: Seq) -> Response:
-    """One entry: its signed bytes, and the contents and persons that were disclosed with it."""
-    serving, _ = allow(request, Operation.READ)
-    return await entry_response(serving, seq)
+    """One entry: its signed bytes, and the contents and persons that were disclosed with it, which need the permission `contents`."""
+    serving, principal = allow(request, Operation.READ)
+    return await entry_response(serving, principal, seq)
 
 
 @router.get("/v1/records/{record_id:path}", responses=PROBLEMS)
 async def get_record(request: Request, record_id: str) -> Response:
     """The entry of the record with this id."""
-    serving, _ = allow(request, Operation.READ)
+    serving, principal = allow(request, Operation.READ)
     seq = serving.log.find(record_id)
     if seq is None:
         raise LedgerError(Code.NOT_FOUND, f"no record has the id {json.dumps(record_id)}")
-    return await entry_response(serving, seq)
+    return await entry_response(serving, principal, seq)
 
 
 @router.get("/v1/entries/{seq}/receipt", responses=PROBLEMS, response_class=PlainTextResponse)
-async def get_receipt(request: Request, seq: Seq) -> Response:
-    """Proof that the entry is in the tree of the newest checkpoint: C2SP tlog-proof, verifiable offline."""
-    serving, _ = allow(request, Operation.LOG_PROOFS)
+async def get_receipt(request: Request, seq: Seq, *, entry: bool = False) -> Response:
+    """Proof that the entry is in the tree of the newest checkpoint: C2SP tlog-proof, verifiable offline.
+
+    With `entry=true` the entry's bytes are in its extra line, for who may read entries, and for who wrote this one.
+    """
+    serving, principal = allow(request, Operation.LOG_PROOFS)
     receipt = await asyncio.to_thread(serving.log.receipt, seq)
+    if entry:
+        data = await asyncio.to_thread(serving.log.entry, seq)
+        if parse_entry(data).submitter != principal.submitter or seq < principal.since:
+            allow(request, Operation.READ)
+        receipt = format_receipt(replace(parse_receipt(receipt), extra=data))
     return PlainTextResponse(receipt)
 
 
@@ -110,6 +120,7 @@ async def get_log(request: Request) -> Response:
     body = {
         "origin": log.origin,
         "verifier_key": log.vkey,
+        "current_key": format_vkey(log.keys.current),
         "format": FORMAT_VERSION,
         "size": head.size,
         "root": head.root.hex(),

@@ -9,7 +9,7 @@ from typing import Final
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.routing import BaseRoute
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ledger.api.app import create_app
 from ledger.api.problems import refused, refused_unexpectedly
@@ -18,6 +18,7 @@ from ledger.api.service import Service
 from ledger.core.errors import LedgerError
 
 _POST: Final = "POST"
+_CACHE: Final = (b"cache-control", b"no-store")
 logger = logging.getLogger(__name__)
 
 
@@ -30,6 +31,8 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the lifespan."""
+        if scope["type"] == "http":
+            send = uncached(send)
         if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != _POST:
             await self._app(scope, receive, send)
             return
@@ -43,6 +46,19 @@ class Front:
             logger.exception("a record met an error of ours")
             response = refused_unexpectedly(request, error)
         await response(scope, receive, send)
+
+
+def uncached(send: Send) -> Send:
+    """Have no answer kept by whoever passes it on, unless its route says otherwise: all of them are for who asked."""
+
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = message["headers"]
+            if not any(name == _CACHE[0] for name, _ in headers):
+                message["headers"] = [*headers, _CACHE]
+        await send(message)
+
+    return sent
 
 
 def application(service: Service) -> ASGIApp:

@@ -6,9 +6,10 @@ from starlette.responses import JSONResponse, Response
 from ledger.api.documented import PROBLEMS
 from ledger.api.service import allow, service
 from ledger.telemetry import METRICS_TYPE
-from ledger.trust.tokens import Operation
+from ledger.trust.roles import Operation
 
 UNAVAILABLE = 503
+LATE_S = 60.0
 
 router = APIRouter(tags=["health"])
 
@@ -21,9 +22,14 @@ async def healthz() -> JSONResponse:
 
 @router.get("/readyz", responses={UNAVAILABLE: {"description": "It takes no records."}})
 async def readyz(request: Request) -> JSONResponse:
-    """The log takes records. Says no more than that: this path is open."""
-    stopped = service(request).log.status()["stopped"] is not None
-    return JSONResponse({"status": "stopped" if stopped else "ready"}, UNAVAILABLE if stopped else 200)
+    """The log takes records. `degraded`: the scrub found something wrong, the witnesses are late, or the last group was not signed. Says no more than that: this path is open."""
+    serving = service(request)
+    status = serving.log.status()
+    if status["stopped"] is not None:
+        return JSONResponse({"status": "stopped"}, UNAVAILABLE)
+    found = serving.scrub is not None and serving.scrub.state().findings > 0
+    late = serving.witnesses is not None and serving.witnesses.lag_s() > LATE_S
+    return JSONResponse({"status": "degraded" if found or late or status["unsigned"] else "ready"})
 
 
 @router.get("/metrics", responses=PROBLEMS)

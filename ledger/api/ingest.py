@@ -20,7 +20,7 @@ from ledger.core.errors import Code, LedgerError
 from ledger.ingest import agt, cloudevents, hermes, kubernetes, ogp, openclaw
 from ledger.ingest.native import JSON, MEDIA_TYPES, NDJSON
 from ledger.ingest.reading import Reading
-from ledger.trust.tokens import Operation
+from ledger.trust.roles import Operation
 
 CREATED, OK, MULTI_STATUS = 201, 200, 207
 SHOWN_PROBLEMS: Final = 100
@@ -61,9 +61,9 @@ async def post_ingest(
         return await post_cloudevents(request)
     _, principal = allow(request, Operation.POST)
     sent = Sent(_media_type(request), principal.submitter, time.time_ns(), status)
-    async with request.app.state.bodies.read(request) as body:
-        reading = await worked_on(request, len(body), _read, dialect, body, sent)
-        taken = await take(request, reading, principal.submitter)
+    async with request.app.state.bodies.read(request, principal.name) as body:
+        reading = await worked_on(request, principal, len(body), _read, dialect, body, sent)
+        taken = await take(request, reading, principal)
     return _answer(request, taken)
 
 
@@ -84,11 +84,11 @@ async def post_cloudevents(request: Request) -> Response:
         submitter=principal.submitter,
         received_ns=time.time_ns(),
     )
-    async with request.app.state.bodies.read(request) as body:
-        events = await worked_on(request, len(body), read, body)
-        taken = await take(request, events.foreign, principal.submitter)
+    async with request.app.state.bodies.read(request, principal.name) as body:
+        events = await worked_on(request, principal, len(body), read, body)
+        taken = await take(request, events.foreign, principal)
         if events.own.records:
-            own = await take(request, events.own, principal.submitter, reserved_ids=False)
+            own = await take(request, events.own, principal, reserved_ids=False)
             taken = taken.plus(own)
     return _answer(request, taken)
 

@@ -26,12 +26,12 @@ from starlette.responses import Response
 from ledger.api.dialects import RETRYABLE, Intake, Taken, work
 from ledger.api.otlp_documented import POST_OTLP, POST_OTLP_METRICS
 from ledger.api.problems import RETRY_AFTER, STATUS
-from ledger.api.service import allow, header
+from ledger.api.service import allow, count_refusal, header
 from ledger.core.errors import Code, LedgerError
 from ledger.ingest.otlp.decode import JSON, PROTOBUF, Signal, Slice, decode
 from ledger.ingest.otlp.mapping import records_of
 from ledger.ingest.reading import Reading
-from ledger.trust.tokens import Operation
+from ledger.trust.roles import Operation, Principal
 
 SHOWN_REASONS: Final = 5
 RETRY_AFTER_S: Final = 5  # where the ledger cannot write, and knows no better
@@ -87,18 +87,20 @@ async def _export(request: Request, signal: Signal) -> Message:
         LedgerError: nothing of it can be read; or it is to be sent again, when what is in the log already is found there.
     """
     _, principal = allow(request, Operation.POST)
-    intake = Intake(request, principal.submitter)
-    async with request.app.state.bodies.read(request) as body:
-        items = await _send_on_their_way(request, body, signal, intake)
+    intake = Intake(request, principal)
+    async with request.app.state.bodies.read(request, principal.name) as body:
+        items = await _send_on_their_way(request, principal, body, signal, intake)
     taken = await intake.taken()
     if taken.refused and not (taken.appended or taken.existing or taken.dropped):
         raise _all_refused(taken)
     return _response(signal, taken, items)
 
 
-async def _send_on_their_way(request: Request, body: bytes, signal: Signal, intake: Intake) -> int:
+async def _send_on_their_way(
+    request: Request, principal: Principal, body: bytes, signal: Signal, intake: Intake
+) -> int:
     """Read and submit a body's records; how many spans it has. Others are read while these are written."""
-    async with work(request, len(body)) as working:
+    async with work(request, principal, len(body)) as working:
         sent = await working.do(decode, body, _media_type(request), signal)
         while (reading := await working.do(_next_reading, sent.slices, intake.submitter)) is not None:
             await intake.add(reading)
@@ -181,7 +183,7 @@ async def _answered(request: Request, exported: Awaitable[Message]) -> Response:
 
 def _refused(request: Request, error: LedgerError) -> Response:
     """A refusal as OTLP wants it. What HTTP has finer words for is a bad request there."""
-    request.app.state.service.telemetry.refused(error.code)
+    count_refusal(request, error.code)
     status = STATUS[error.code]
     if status not in _RPC:
         status = _BAD

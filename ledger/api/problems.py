@@ -8,6 +8,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ledger.api.service import count_refusal
 from ledger.core.errors import Code, LedgerError
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -34,6 +35,7 @@ STATUS: Final = MappingProxyType(
         Code.MALFORMED_CHECKPOINT: _BAD,
         Code.MALFORMED_RECEIPT: _BAD,
         Code.MALFORMED_TILE: _BAD,
+        Code.MALFORMED_EVIDENCE: _BAD,
         Code.UNSUPPORTED_ALGORITHM: _BAD,
         Code.INVALID_PUBLIC_KEY: _UNPROCESSABLE,
         Code.INVALID_SIGNATURE: _UNPROCESSABLE,
@@ -65,17 +67,29 @@ STATUS: Final = MappingProxyType(
         Code.NOT_FOUND: 404,
         Code.INVALID_PARAMETER: _UNPROCESSABLE,
         Code.ID_CONFLICT: _CONFLICT,
+        Code.RETIRED: 410,
         Code.NOT_WRITTEN: 424,
+        Code.HELD: _CONFLICT,
+        Code.HOLD_EXISTS: _CONFLICT,
+        Code.SELECTION_CHANGED: _CONFLICT,
+        Code.OBJECTS_UNAVAILABLE: _UNAVAILABLE,
+        Code.OBJECT_DIFFERS: 500,
         Code.UNKNOWN_KEY: _UNPROCESSABLE,
         Code.QUEUE_FULL: _TOO_MANY,
+        Code.QUOTA_EXCEEDED: _TOO_MANY,
+        Code.NOT_WITNESSED: _UNAVAILABLE,
         Code.STORAGE_FAILED: _UNAVAILABLE,
+        Code.STORAGE_VERSION: _UNAVAILABLE,
         Code.LOG_STOPPED: _UNAVAILABLE,
         Code.LOG_EXISTS: _CONFLICT,
         Code.LOCKED: _CONFLICT,
         Code.KEY_EXISTS: _CONFLICT,
         Code.KEY_FILE: _UNAVAILABLE,
+        Code.SIGNER_FAILED: _UNAVAILABLE,
         Code.TOKEN_EXISTS: _CONFLICT,
         Code.TOKEN_FILE: _UNAVAILABLE,
+        Code.CLAIM_OUTSIDE: 403,
+        Code.OIDC_FILE: _UNPROCESSABLE,
         Code.ORIGIN_CHANGED: _CONFLICT,
         Code.ANCHOR_MISSING: _UNAVAILABLE,
         Code.ROLLED_BACK: _UNAVAILABLE,
@@ -85,8 +99,12 @@ STATUS: Final = MappingProxyType(
         Code.QUERY_TIMEOUT: _UNPROCESSABLE,
         Code.QUERY_KILLED: _UNPROCESSABLE,
         Code.QUERIES_BUSY: _TOO_MANY,
+        Code.ALERTS_FILE: _UNPROCESSABLE,
+        Code.TLS_FILES: _UNPROCESSABLE,
+        Code.STREAMS_BUSY: _TOO_MANY,
         Code.EVIDENCE_ALTERED: 500,
         Code.INVALID_QUERY_FILE: 500,
+        Code.EVIDENCE_TOO_LARGE: _TOO_LARGE,
     }
 )
 
@@ -125,7 +143,7 @@ def problem_response(members: dict[str, Any]) -> Response:
 
 def refused(request: Request, error: LedgerError) -> Response:
     """The answer to a request that was refused, counted."""
-    request.app.state.service.telemetry.refused(error.code)
+    count_refusal(request, error.code)
     return problem_response(problem(error.without_frames()))
 
 

@@ -1,7 +1,7 @@
 """`POST /v1/records`: where everything that is recorded comes in."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -18,12 +18,12 @@ from ledger.core.errors import Code, LedgerError
 from ledger.ingest.arrow.prepare import MEDIA_TYPE as ARROW
 from ledger.ingest.arrow.prepare import prepare_stream
 from ledger.ingest.native import JSON, read_records
-from ledger.log.plan import Appended
+from ledger.log.plan import Appended, not_written
 from ledger.records.prepare import prepare
 from ledger.records.prepared import Prepared
-from ledger.trust.tokens import Operation
+from ledger.trust.roles import Operation, Principal
 
-CREATED, OK, MULTI_STATUS = 201, 200, 207
+CREATED, OK, ACCEPTED, MULTI_STATUS = 201, 200, 202, 207
 PATH: Final = "/v1/records"
 Read = Prepared | LedgerError
 STRICT: Final = "handling=strict"
@@ -49,18 +49,31 @@ _encode = msgspec.json.Encoder().encode
 async def post_records(request: Request) -> Response:
     """Append one record, an array, NDJSON, or an Arrow stream. Answers when they are durable and under a signed checkpoint."""
     serving, principal = allow(request, Operation.POST)
+    wanted = request.app.state.witnessing.wanted(request)
     media_type = header(request, b"content-type").partition(";")[0].strip().lower() or JSON
     if is_cloudevent(request, media_type):
+        if wanted:
+            raise LedgerError(
+                Code.INVALID_PARAMETER, "witnessed: of records only, not of CloudEvents", path="witnessed"
+            )
         return await post_cloudevents(request)
-    async with request.app.state.bodies.read(request) as body:
+    async with request.app.state.bodies.read(request, principal.name) as body:
         if media_type == ARROW:
-            return await _batch(request, await _columns(request, body, principal.submitter))
+            return await _batch(request, await _columns(request, body, principal), principal)
+        if len(body) > _INLINE_BYTES:
+            return await _large(request, body, media_type, principal)
         records, batch = read_records(body, media_type)
         if batch:
-            return await _batch(request, await _rows(records, serving, principal.submitter))
+            return await _batch(request, await _rows(request, records, principal), principal)
         item = _prepared(records[0], serving, principal.submitter)
-        [result] = await request.app.state.answers.submit((item,), atomic=True)
-        return _single(item, result)
+        [result] = await request.app.state.answers.submit((item,), principal, atomic=True)
+        return _single(item, result, await _witnessed(request, [result]))
+
+
+async def _witnessed(request: Request, results: Sequence[Result]) -> bool | UnsetType:
+    """Whether the quorum of witnesses has cosigned what was appended, where the request waits for it."""
+    witnessing = request.app.state.witnessing
+    return (await witnessing.covers(results)) if witnessing.wanted(request) else UNSET
 
 
 def _prepared(record: bytes, serving: Service, submitter: str) -> Prepared:
@@ -75,10 +88,13 @@ def _prepared(record: bytes, serving: Service, submitter: str) -> Prepared:
     )
 
 
-def _single(item: Prepared, result: Result) -> Response:
+def _single(item: Prepared, result: Result, witnessed: bool | UnsetType) -> Response:
     if isinstance(result, LedgerError):
         raise result
-    return _Json(_encode(_answer(item, result)), OK if result.existing else CREATED)
+    answer = _answer(item, result)
+    answer.witnessed = witnessed
+    status = ACCEPTED if witnessed is False else OK if result.existing else CREATED
+    return _Json(_encode(answer), status)
 
 
 class _Answer(Struct, gc=False):
@@ -91,6 +107,7 @@ class _Answer(Struct, gc=False):
     existing: bool
     size: int
     id_generated: bool | UnsetType = UNSET
+    witnessed: bool | UnsetType = UNSET
 
 
 class _Batch(Struct):
@@ -99,6 +116,7 @@ class _Batch(Struct):
     existing: int
     refused: int
     results: list[_Answer | dict[str, Any]]
+    witnessed: bool | UnsetType = UNSET
 
 
 def _answer(item: Prepared, result: Appended) -> _Answer:
@@ -113,14 +131,14 @@ def _answer(item: Prepared, result: Appended) -> _Answer:
     )
 
 
-async def _columns(request: Request, body: bytes, submitter: str) -> list[Read]:
+async def _columns(request: Request, body: bytes, sender: Principal) -> list[Read]:
     """Of an Arrow stream. However short it is, it may have thousands of rows; one at a time, because columns are many times its bytes."""
     serving: Service = request.app.state.service
-    async with request.app.state.large:
+    async with request.app.state.large.of(sender.name, len(body)):
         return await asyncio.to_thread(
             prepare_stream,
             body,
-            submitter=submitter,
+            submitter=sender.submitter,
             persons=serving.log.persons,
             origin=serving.log.origin,
             agent_key=serving.log.agent_key,
@@ -128,21 +146,43 @@ async def _columns(request: Request, body: bytes, submitter: str) -> list[Read]:
         )
 
 
-async def _rows(records: list[bytes], serving: Service, submitter: str) -> list[Read]:
-    if len(records) > _INLINE_RECORDS or sum(map(len, records)) > _INLINE_BYTES:
-        return await asyncio.to_thread(_prepare_all, records, serving, submitter)
-    return _prepare_all(records, serving, submitter)
+async def _large(request: Request, body: bytes, media_type: str, sender: Principal) -> Response:
+    """Of a body that is split and prepared off the event loop: what it becomes is in memory beside it, so few do it at once."""
+    serving: Service = request.app.state.service
+
+    def split_and_prepare() -> tuple[list[Read], bool]:
+        records, batch = read_records(body, media_type)
+        return _prepare_all(records, serving, sender.submitter), batch
+
+    async with request.app.state.preparing.of(sender.name, len(body)):
+        read, batch = await asyncio.to_thread(split_and_prepare)
+    if batch:
+        return await _batch(request, read, sender)
+    [item] = read
+    if isinstance(item, LedgerError):
+        raise item
+    [result] = await request.app.state.answers.submit((item,), sender, atomic=True)
+    return _single(item, result, await _witnessed(request, [result]))
 
 
-async def _batch(request: Request, read: list[Read]) -> Response:
+async def _rows(request: Request, records: list[bytes], sender: Principal) -> list[Read]:
+    serving: Service = request.app.state.service
+    if len(records) <= _INLINE_RECORDS:
+        return _prepare_all(records, serving, sender.submitter)
+    async with request.app.state.preparing.of(sender.name, sum(map(len, records))):
+        return await asyncio.to_thread(_prepare_all, records, serving, sender.submitter)
+
+
+async def _batch(request: Request, read: list[Read], principal: Principal) -> Response:
     """Each record has its own fate, unless the client prefers all or nothing."""
     serving: Service = request.app.state.service
     strict = STRICT in header(request, b"prefer").replace(" ", "").lower()
     good = [item for item in read if isinstance(item, Prepared)]
     if strict and len(good) < len(read):
-        return _report(serving, read, iter([_not_written()] * len(good)), strict=True)
-    outcomes = await request.app.state.answers.submit(good, atomic=strict) if good else []
-    return _report(serving, read, iter(outcomes), strict=strict)
+        return _report(serving, read, iter([not_written()] * len(good)), strict=True)
+    outcomes = await request.app.state.answers.submit(good, principal, atomic=strict) if good else []
+    witnessed = await _witnessed(request, outcomes)
+    return _report(serving, read, iter(outcomes), strict=strict, witnessed=witnessed)
 
 
 def _prepare_all(records: list[bytes], serving: Service, submitter: str) -> list[Read]:
@@ -155,13 +195,14 @@ def _prepare_all(records: list[bytes], serving: Service, submitter: str) -> list
     return read
 
 
-def _not_written() -> LedgerError:
-    return LedgerError(
-        Code.NOT_WRITTEN, "not written: another record of this all-or-nothing submission was refused"
-    )
-
-
-def _report(serving: Service, read: list[Read], outcomes: Iterator[Result], *, strict: bool) -> Response:
+def _report(
+    serving: Service,
+    read: list[Read],
+    outcomes: Iterator[Result],
+    *,
+    strict: bool,
+    witnessed: bool | UnsetType = UNSET,
+) -> Response:
     """What became of each record: of one that could be read, the next of `outcomes`."""
     shown: list[_Answer | dict[str, Any]] = []
     problems: list[dict[str, Any]] = []
@@ -181,8 +222,8 @@ def _report(serving: Service, read: list[Read], outcomes: Iterator[Result], *, s
     stopped = [p for p in problems if p["status"] >= 500]  # noqa: PLR2004 - the server's fault, so the client sends it all again
     if stopped and not appended and not existing:
         return problem_response({**stopped[0], "results": problems})
-    body = _encode(_Batch(serving.log.head().size, appended, existing, len(problems), shown))
-    status = MULTI_STATUS if problems else CREATED if appended else OK
+    body = _encode(_Batch(serving.log.head().size, appended, existing, len(problems), shown, witnessed))
+    status = MULTI_STATUS if problems else ACCEPTED if witnessed is False else CREATED if appended else OK
     return Response(body, status, media_type=JSON)
 
 

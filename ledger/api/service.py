@@ -2,18 +2,30 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from starlette.requests import Request
 
+from ledger.alerts.service import Alerts
+from ledger.api.streams import Streams
+from ledger.audit.scrub import Scrub
 from ledger.core.errors import Code, LedgerError
 from ledger.forensics.catalog import NamedQuery
 from ledger.forensics.service import QueryService
 from ledger.log.log import Log
 from ledger.telemetry import Telemetry
-from ledger.trust.tokens import Operation, Principal, TokenStore
+from ledger.trust.admission import Admission
+from ledger.trust.quota import Quotas
+from ledger.trust.roles import Operation, Principal
+from ledger.trust.spiffe import HEADER as CERTIFICATE
+from ledger.upkeep.offload import Offload
+from ledger.witness.rounds import Witnesses
 
 _SCHEME: Final = "bearer "
+_SENDER: Final = "agent_ledger.sender"
+_ORIGIN: Final = b"origin"
+WORKLOAD: Final = "agent_ledger.workload"  # where a scope has what `ledger.api.tls.workload_shown` found
+LATER: Final = frozenset({Code.QUEUE_FULL, Code.QUOTA_EXCEEDED})  # nothing was taken: the same may come again
 
 
 @dataclass(frozen=True)
@@ -21,15 +33,32 @@ class Service:
     """One log and everything around it.
 
     Attributes:
+        admission: who is let in.
         require_facets: refuse actions with an unexplained missing facet.
+        offload: the object store for sealed segments, where there is one.
+        objects_keep: of how many newest segments the large files stay here; None is of all.
+        four_eyes: what one administrator asks to erase, or to change of the log's keys, is done when another one confirms it.
+        quotas: what each token appended lately, where that is limited.
+        scrub: verifies what is sealed, round and round; None where nothing does.
+        alerts: standing rules and who is told; None where none are configured.
+        streams: who follows the log.
+        witnesses: who cosigns the log's checkpoints; None where nobody is asked.
     """
 
     log: Log
-    tokens: TokenStore
+    admission: Admission
     queries: QueryService
     catalog: Mapping[str, NamedQuery]
     telemetry: Telemetry = field(default_factory=Telemetry)
     require_facets: bool = False
+    quotas: Quotas = field(default_factory=Quotas)
+    scrub: Scrub | None = None
+    alerts: Alerts | None = None
+    streams: Streams = field(default_factory=Streams)
+    offload: Offload | None = None
+    objects_keep: int | None = None
+    four_eyes: bool = False
+    witnesses: Witnesses | None = None
 
 
 def service(request: Request) -> Service:
@@ -52,28 +81,61 @@ def allow(request: Request, operation: Operation) -> tuple[Service, Principal]:
     """Who asks, when they may do this. Every route but health begins with it.
 
     Raises:
-        LedgerError: `unauthenticated`, `forbidden`.
+        LedgerError: `unauthenticated`, `forbidden`; `quota-exceeded` to append where nothing more may be appended now.
     """
     serving = service(request)
-    principal = _principal(request, serving.tokens)
+    principal = _principal(request, serving.admission)
+    request.scope[_SENDER] = principal.name
     if not principal.may(operation):
         roles = ", ".join(principal.roles)
         raise LedgerError(
             Code.FORBIDDEN,
-            f"the token {principal.name} ({roles}) may not do this: it needs the permission {operation}",
+            f"the credential {principal.name} ({roles}) may not do this: it needs the permission {operation}",
         )
+    if operation is Operation.POST and principal.quota is not None:
+        serving.quotas.refuse_spent(principal.name, principal.quota)
     return serving, principal
 
 
-def _principal(request: Request, tokens: TokenStore) -> Principal:
+def sender(scope: Mapping[str, Any]) -> str:
+    """The name of the credential that a request came with, "" where nobody asked for it."""
+    name: str = scope.get(_SENDER, "")
+    return name
+
+
+def count_refusal(request: Request, code: Code) -> None:
+    """Tell telemetry of a request that is refused; where it was too much, also whose."""
+    telemetry = service(request).telemetry
+    telemetry.refused(code)
+    if code in LATER and (token := sender(request.scope)):
+        telemetry.throttled(token, code)
+
+
+def _principal(request: Request, admission: Admission) -> Principal:
     given = header(request, b"authorization")
+    if not given and (workload := _workload(request, admission)) is not None:
+        return workload
     if given[: len(_SCHEME)].lower() != _SCHEME:
         raise LedgerError(
             Code.UNAUTHENTICATED,
             "a token is needed: Authorization: Bearer <token> (SDK and commands: AGENT_LEDGER_TOKEN); "
             "`agent-ledger token create` makes one",
         )
-    principal = tokens.check(given[len(_SCHEME) :].strip(" "))
+    principal = admission.bearer(given[len(_SCHEME) :].strip(" "))
     if principal is None:
-        raise LedgerError(Code.UNAUTHENTICATED, "this token is not known here, or was revoked")
+        raise LedgerError(Code.UNAUTHENTICATED, "this token is not known here, was revoked, or has expired")
     return principal
+
+
+def _workload(request: Request, admission: Admission) -> Principal | None:
+    """Who asks by a certificate: shown here, or to a trusted proxy in front.
+
+    Not a browser's page: a browser shows a certificate with what any page sends, and says which page it was.
+    """
+    if request.client is None or header(request, _ORIGIN):
+        return None
+    address = request.client.host
+    if forwarded := header(request, CERTIFICATE):
+        return admission.forwarded(address, forwarded)
+    shown = request.scope.get(WORKLOAD)
+    return None if shown is None else admission.shown(address, *shown)

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import logging
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
@@ -14,10 +15,12 @@ from ledger.api.documented import POST_VERIFY, PROBLEMS
 from ledger.api.problems import problem
 from ledger.api.queries import read_body
 from ledger.api.service import Service, allow
+from ledger.audit.fsck import verify_live
 from ledger.core.errors import Code, LedgerError
-from ledger.log.fsck import verify_live
+from ledger.core.note import parse_vkey
+from ledger.core.verification import Verification, open_verification
 from ledger.records.prepare import uuid7
-from ledger.trust.tokens import Operation
+from ledger.trust.roles import Operation
 
 ACCEPTED: Final = 202
 KEPT_JOBS: Final = 16
@@ -33,21 +36,35 @@ class Against(msgspec.Struct, forbid_unknown_fields=True):
 
     checkpoint: str | None = None
     receipts: list[str] = []
+    since: str | None = None
+    verifier_key: str | None = None
 
 
 @dataclass
 class Job:
-    """One verification and how far it is, in entries."""
+    """One verification and how far it is, in entries; `first` is the one it began with."""
 
     id: str
     total: int
     done: int = 0
     state: str = "running"
     outcome: dict[str, Any] | None = None
+    first: int = 0
+    began: float = field(default_factory=time.monotonic)
+    ended: float | None = None
+
+    def advance(self, done: int, total: int) -> None:
+        """Take in how far it is."""
+        self.done, self.total = done, total
 
     def shown(self) -> dict[str, Any]:
         """As the API answers."""
         members = {"id": self.id, "state": self.state, "done": self.done, "total": self.total}
+        if self.done > self.first:
+            rate = (self.done - self.first) / max((self.ended or time.monotonic()) - self.began, 1e-6)
+            members["entries_per_s"] = round(rate)
+            if self.state == "running":
+                members["eta_s"] = round((self.total - self.done) / rate, 1)
         return members | (self.outcome or {})
 
 
@@ -62,19 +79,21 @@ class Jobs:
         """Begin one.
 
         Raises:
-            LedgerError: `queue-full` while another runs.
+            LedgerError: `queue-full` while another runs; what is wrong with the record to begin from.
         """
+        since = _since(against)
         if self._running is not None and not self._running.done():
             raise LedgerError(
                 Code.QUEUE_FULL,
                 "a verification is running; ask for its progress, or again later",
                 retry_after=RETRY_AFTER_S,
             )
-        job = Job(uuid7(), serving.log.head().size)
+        first = since.joined().size if since else 0
+        job = Job(uuid7(), serving.log.head().size, done=first, first=first)
         self._jobs[job.id] = job
         while len(self._jobs) > KEPT_JOBS:
             del self._jobs[next(iter(self._jobs))]
-        self._running = asyncio.get_running_loop().create_task(_run(job, serving, against))
+        self._running = asyncio.get_running_loop().create_task(_run(job, serving, against, since))
         return job
 
     def find(self, job_id: str) -> Job:
@@ -97,15 +116,28 @@ class Jobs:
                 await self._running
 
 
-async def _run(job: Job, serving: Service, against: Against) -> None:
-    def progress(done: int, total: int) -> None:
-        job.done, job.total = done, total
+def _since(against: Against) -> Verification | None:
+    """The record to begin from. Who asks says whose it is, and is told in the report that all before it rests on that.
 
+    Raises:
+        LedgerError: it is none, or not signed by that key.
+    """
+    if against.since is None:
+        return None
+    if against.verifier_key is None:
+        detail = "whose record it is has to be said: `verifier_key` is missing"
+        raise LedgerError(Code.INVALID_PARAMETER, detail, path="verifier_key")
+    record = open_verification(against.since.encode(), [parse_vkey(against.verifier_key)])
+    record.joined()
+    return record
+
+
+async def _run(job: Job, serving: Service, against: Against, since: Verification | None) -> None:
     pins = [against.checkpoint.encode()] if against.checkpoint else []
     receipts = [receipt.encode() for receipt in against.receipts]
     try:
         report = await asyncio.to_thread(
-            verify_live, serving.log, pins=pins, receipts=receipts, progress=progress
+            verify_live, serving.log, pins=pins, receipts=receipts, progress=job.advance, since=since
         )
         job.outcome, job.state = {"report": report.to_dict()}, "finished"
     except LedgerError as error:
@@ -114,6 +146,7 @@ async def _run(job: Job, serving: Service, against: Against) -> None:
         logger.exception("verification failed")
         unexpected = LedgerError(Code.INTERNAL, "the verification broke off; the log says more")
         job.outcome, job.state = {"problem": problem(unexpected)}, "failed"
+    job.ended = time.monotonic()
 
 
 @router.post("/v1/verify", status_code=ACCEPTED, **POST_VERIFY)
@@ -132,3 +165,10 @@ async def get_verify(request: Request, job_id: str) -> Response:
     """How far a verification is, or its report."""
     allow(request, Operation.VERIFY)
     return JSONResponse(request.app.state.jobs.find(job_id).shown())
+
+
+@router.get("/v1/scrub", responses=PROBLEMS)
+async def get_scrub(request: Request) -> Response:
+    """What the scrub found in what is sealed, and how far its round is; null where it is off."""
+    serving, _ = allow(request, Operation.VERIFY)
+    return JSONResponse(serving.scrub.state().shown() if serving.scrub is not None else None)

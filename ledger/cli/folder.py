@@ -1,37 +1,27 @@
-"""A data folder of one's own: what `init`, `serve`, `token` and `keys` share."""
+"""A data folder of one's own: what `init`, `serve` and `restore` share."""
 
 from pathlib import Path
 
-from ledger.cli.target import CLI_TOKEN
-from ledger.log.files import write_durably
-from ledger.trust.tokens import Role, TokenStore
-
-TOKENS = "tokens.json"
-CLI_NAME = "cli"
+from ledger.log.log import Log
+from ledger.trust.granting import credentials
+from ledger.trust.local import FILE, make_local_token
+from ledger.trust.roles import Operation
 
 
-def token_store(folder: Path) -> TokenStore:
-    """The tokens of a data folder.
-
-    Raises:
-        LedgerError: `token-file`.
-    """
-    return TokenStore(folder / TOKENS)
-
-
-def ensure_cli_token(folder: Path) -> bool:
-    """Make the admin token that commands on this machine find by themselves, where the folder has no token at all.
+def ensure_local_token(folder: Path, log: Log) -> bool:
+    """Make the token that commands on this machine find by themselves, where it is not there and nobody else could administer the log.
 
     Returns:
         Whether one was made.
 
     Raises:
         LedgerError: `token-file`.
-        OSError: the token cannot be written.
     """
-    tokens = token_store(folder)
-    if tokens.list():
+    administered = any(
+        Operation.ACCESS in each["permits"] and each["credential"]["type"] == "bearer"
+        for each in credentials(log)
+    )
+    if administered or (folder / FILE).exists():
         return False
-    secret = tokens.create(CLI_NAME, [Role.ADMIN])
-    write_durably(folder / CLI_TOKEN, f"{secret}\n".encode())
+    make_local_token(folder)
     return True

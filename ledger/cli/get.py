@@ -49,6 +49,7 @@ def rows(stored: dict[str, Any]) -> Iterator[tuple[str, Any, str]]:
     contents = {content["member"]: _read(content["value"]) for content in stored["contents"]}
     persons = {person["commitment"]: _read(person["value"]) for person in stored["persons"]}
     gone = dict.fromkeys(stored["withheld"], "withheld") | dict.fromkeys(stored["erased"], "erased")
+    gone |= dict.fromkeys(stored.get("hidden", ()), "not for this token: it needs the role content-reader")
     for path, value in _flat(entry["record"], ""):
         if path in gone:
             yield path, value, gone[path]

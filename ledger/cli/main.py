@@ -9,6 +9,7 @@ import typer
 from ledger import __version__
 from ledger.cli.exits import CommandError, Exit
 from ledger.cli.lazy import LazyGroup
+from ledger.log.environment import take_secrets
 
 SERVER_ERROR = 500
 
@@ -54,6 +55,7 @@ def _options(
 
 def main() -> NoReturn:
     """Run the command that the arguments name; an error is one line on stderr and an exit status."""
+    take_secrets()  # before anything that could hand them on
     try:
         app(prog_name="agent-ledger")
     except Exception as error:  # noqa: BLE001 - raised again unless it is one of those that end a command

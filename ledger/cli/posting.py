@@ -11,9 +11,9 @@ from ledger.client.http import JSON, LedgerClient, ProblemError, UnreachableErro
 NDJSON = "application/x-ndjson"
 BATCH_RECORDS = 500
 BATCH_BYTES = 4_000_000
-QUEUE_FULL = "queue-full"
+LATER = frozenset({"queue-full", "quota-exceeded"})  # nothing was taken: wait, and send it again
 MAX_WAITS = 60
-MAX_WAIT_S = 10.0
+MAX_WAIT_S = 60.0
 MAX_SAID = 20
 
 
@@ -131,7 +131,7 @@ def _send(client: LedgerClient, batch: list[bytes], atomic: bool) -> dict[str, A
             answer = client.post_records(body, media_type, atomic=atomic)
         except ProblemError as problem:
             waits += 1
-            if problem.code != QUEUE_FULL or waits > MAX_WAITS:
+            if problem.code not in LATER or waits > MAX_WAITS:
                 raise
             time.sleep(min(problem.retry_after_s or 1.0, MAX_WAIT_S))
         else:

@@ -1,6 +1,5 @@
 """`agent-ledger query` and `agent-ledger sql`."""
 
-import enum
 import json
 import sys
 from pathlib import Path
@@ -9,27 +8,20 @@ from typing import Annotated, Any
 import typer
 
 from ledger.cli import terminal
+from ledger.cli.answering import Format, answered, parameters
 from ledger.cli.exits import CommandError
-from ledger.cli.reading import parse_assignment
 from ledger.cli.target import Data, TokenFile, Url, connect
-from ledger.client.http import LedgerClient, Question
-
-
-class Format(enum.StrEnum):
-    """How an answer is written."""
-
-    TABLE = "table"
-    JSON = "json"
-    NDJSON = "ndjson"
-    CSV = "csv"
-    ARROW = "arrow"
-
-
-MEDIA_TYPES = {Format.CSV: "text/csv", Format.ARROW: "application/vnd.apache.arrow.stream"}
+from ledger.client.questions import Question
+from ledger.forensics.catalog import GROUPS, NamedQuery, load_queries
 
 Parameters = Annotated[
     list[str] | None,
-    typer.Option("--param", "-p", help="A parameter: name=text, or name:=json.", metavar="NAME=VALUE"),
+    typer.Option(
+        "--param",
+        "-p",
+        help="A parameter: name=text, name:type=value (since:timestamp=2026-11-21), or name:=json.",
+        metavar="NAME=VALUE",
+    ),
 ]
 Limit = Annotated[int | None, typer.Option("--limit", "-n", min=1, help="How many rows at most.")]
 As = Annotated[
@@ -38,45 +30,89 @@ As = Annotated[
 ]
 
 
+AsOf = Annotated[
+    int | None, typer.Option("--as-of", min=1, help="Answer as when the log had this many entries.")
+]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-O", help="A file; its ending says the format: json, ndjson, csv, arrow, parquet."
+    ),
+]
+OwnQueries = Annotated[
+    Path | None,
+    typer.Option("--queries", help="A folder with questions of your own, which the ledger need not know."),
+]
+
+
 def query(
     name: Annotated[
         str | None, typer.Argument(help="The question; without it, the list.", show_default=False)
     ] = None,
     *,
+    queries: OwnQueries = None,
     param: Parameters = None,
     limit: Limit = None,
+    as_of: AsOf = None,
     as_: As = None,
+    output: Output = None,
     data: Data = None,
     url: Url = None,
     token_file: TokenFile = None,
 ) -> None:
     """Run a named question, or list the questions there are."""
+    own = _own(queries)
     with connect(data, url, token_file) as client:
-        questions = client.queries()
+        questions = client.queries() + [question.describe() for question in own.values()]
         if name is None:
             _print_questions(questions, _format(as_))
             return
-        question = Question("", name, _typed(_named(questions, name), param or []), limit)
-        _answer(client, question, _format(as_))
+        given = _typed(_named(questions, name), param or [])
+        question = (
+            Question(own[name].sql, None, own[name].bind(given), limit, as_of)
+            if name in own
+            else Question("", name, given, limit, as_of)
+        )
+        answered(client, question, _format(as_), output)
+
+
+def _own(folder: Path | None) -> dict[str, NamedQuery]:
+    """The questions of a folder on this side: the ledger gets their SQL, and need not know their names."""
+    if folder is None:
+        return {}
+    shipped = load_queries()
+    return {name: question for name, question in load_queries(folder).items() if name not in shipped}
 
 
 def sql(
     statement: Annotated[
-        str | None, typer.Argument(metavar="SELECT", help="The statement; - is stdin.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="SELECT",
+            help="The statement; - is stdin. Without it, on a terminal: a shell.",
+            show_default=False,
+        ),
     ] = None,
     *,
     file: Annotated[Path | None, typer.Option("--file", "-F", help="A file with the statement.")] = None,
     param: Parameters = None,
     limit: Limit = None,
+    as_of: AsOf = None,
     as_: As = None,
+    output: Output = None,
     data: Data = None,
     url: Url = None,
     token_file: TokenFile = None,
 ) -> None:
-    """Run one SELECT over the views `actions` (one row per action) and `records` (one row per entry)."""
-    question = Question(_statement(statement, file), None, _parameters(param or []), limit)
+    """Run one SELECT over the views (`agent-ledger schema` lists them), or without one ask again and again in a shell."""
     with connect(data, url, token_file) as client:
-        _answer(client, question, _format(as_))
+        if statement is None and file is None and sys.stdin.isatty() and sys.stdout.isatty():
+            from ledger.cli.shell import shell  # noqa: PLC0415 - who gives a statement needs none of it
+
+            shell(client, parameters(param or []))
+            return
+        question = Question(_statement(statement, file), None, parameters(param or []), limit, as_of)
+        answered(client, question, _format(as_), output)
 
 
 def _format(chosen: Format | None) -> Format:
@@ -91,10 +127,6 @@ def _statement(statement: str | None, file: Path | None) -> str:
     return sys.stdin.read() if statement == "-" else str(statement)
 
 
-def _parameters(texts: list[str]) -> dict[str, Any]:
-    return dict(parse_assignment(text, "--param") for text in texts)
-
-
 def _named(questions: list[dict[str, Any]], name: str) -> dict[str, Any]:
     for question in questions:
         if question["name"] == name:
@@ -106,9 +138,7 @@ def _named(questions: list[dict[str, Any]], name: str) -> dict[str, Any]:
 def _typed(question: dict[str, Any], texts: list[str]) -> dict[str, Any]:
     """The parameters with the types that the question declares; the ledger checks them again."""
     types = {parameter["name"]: parameter["type"] for parameter in question["parameters"]}
-    return {
-        name: _as_type(name, value, types.get(name, "text")) for name, value in _parameters(texts).items()
-    }
+    return {name: _as_type(name, value, types.get(name, "text")) for name, value in parameters(texts).items()}
 
 
 def _as_type(name: str, value: Any, declared: str) -> Any:
@@ -120,48 +150,18 @@ def _as_type(name: str, value: Any, declared: str) -> Any:
         raise CommandError(f"--param {name}={value}: the question takes {declared} here") from None
 
 
-def _answer(client: LedgerClient, question: Question, form: Format) -> None:
-    if form in MEDIA_TYPES:
-        _write(client.query(question, accept=MEDIA_TYPES[form]), form)
-        return
-    answer = client.table(question)
-    names = [column["name"] for column in answer["columns"]]
-    if form is Format.JSON:
-        terminal.print_json(answer)
-        return
-    if form is Format.NDJSON:
-        for row in answer["rows"]:
-            terminal.write(json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) + "\n")
-    else:
-        terminal.print_rows(names, answer["rows"])
-    count = answer["row_count"]
-    more = " (there are more: raise --limit)" if answer["truncated"] else ""
-    terminal.say(
-        f"{count:,} {'row' if count == 1 else 'rows'}{more} of the log at size {answer['size']:,}, root {answer['root'][:16]}…, "
-        f"in {answer.get('seconds', 0):.2f} s",
-        style="dim",
-    )
-
-
-def _write(body: bytes, form: Format) -> None:
-    if sys.stdout.isatty():
-        if form is Format.ARROW:
-            raise CommandError("Arrow is not for a terminal: send it to a file")
-        sys.stdout.write(terminal.escape(body.decode(errors="replace"), lines=True))
-        return
-    sys.stdout.buffer.write(body)
-    sys.stdout.buffer.flush()
-
-
 def _print_questions(questions: list[dict[str, Any]], form: Format) -> None:
     if form is not Format.TABLE:
         terminal.print_json({"queries": questions})
         return
-    rows = [
-        (question["name"], question["title"], ", ".join(map(_about_parameter, question["parameters"])))
-        for question in questions
-    ]
-    terminal.print_table(["name", "question", "parameters"], rows, whole_names=True)
+    for group, about in (*GROUPS.items(), ("", "Others")):
+        rows = [
+            (question["name"], question["title"], ", ".join(map(_about_parameter, question["parameters"])))
+            for question in questions
+            if question.get("group") == group or (not group and question.get("group") not in GROUPS)
+        ]
+        if rows:
+            terminal.print_table([about.lower(), "question", "parameters"], rows, whole_names=True)
 
 
 def _about_parameter(parameter: dict[str, Any]) -> str:

@@ -67,6 +67,13 @@ def record_of(fields: Iterable[str]) -> bytes:
     return json.dumps(record, ensure_ascii=False).encode()
 
 
+def places_and_ids(which: Iterable[str], *, by_id: bool) -> dict[str, Any]:
+    """Entries as a request names them, `seqs` and `ids`: a number is an entry's place, unless all are ids."""
+    named = list(which)
+    places = [] if by_id else [each for each in named if each.isascii() and each.isdecimal()]
+    return {"seqs": [int(each) for each in places], "ids": [each for each in named if each not in places]}
+
+
 def parse_assignment(text: str, option: str) -> tuple[str, Any]:
     """A name and its value: `NAME=TEXT`, or `NAME:=JSON`.
 

@@ -4,13 +4,15 @@ import ipaddress
 import json
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import typer
 
 from ledger.cli.exits import CommandError
+from ledger.client.address import pinned_context
 from ledger.client.http import LedgerClient
+from ledger.records.bounded import read_bounded
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8731
@@ -49,12 +51,25 @@ HeadAnchor = Annotated[
         help="Where the newest checkpoint also stands (default: beside the folder).",
     ),
 ]
+WitnessFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--folder",
+        envvar="AGENT_LEDGER_WITNESS",
+        help="The witness's folder (default: ~/.local/share/agent-ledger-witness).",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="JSON even on a terminal.")]
 
 
 def data_folder(data: Path | None) -> Path:
     """The folder a command is about."""
     return (data or Path.home() / ".local" / "share" / "agent-ledger").expanduser().absolute()
+
+
+def witness_folder(folder: Path | None) -> Path:
+    """The witness's folder that a command is about."""
+    return (folder or Path.home() / ".local" / "share" / "agent-ledger-witness").expanduser().absolute()
 
 
 def connect(data: Path | None, url: str | None, token_file: Path | None) -> LedgerClient:
@@ -66,17 +81,26 @@ def connect(data: Path | None, url: str | None, token_file: Path | None) -> Ledg
     folder = data_folder(data)
     address = url or serving_url(folder) or f"http://{DEFAULT_HOST}:{DEFAULT_PORT}"
     try:
-        return LedgerClient(address, find_token(folder, address, token_file))
+        pinned = _serving(folder).get("certificate") if url is None else None
+        tls = pinned_context(Path(pinned)) if isinstance(pinned, str) else None
+        return LedgerClient(address, find_token(folder, address, token_file), tls=tls)
     except ValueError as error:
         raise CommandError(str(error)) from None
 
 
 def serving_url(folder: Path) -> str | None:
     """Where the folder's server said it listens, or None."""
+    url = _serving(folder).get("url")
+    return None if url is None else str(url)
+
+
+def _serving(folder: Path) -> dict[str, Any]:
+    """What the folder's server left there."""
     try:
-        return str(json.loads((folder / SERVING).read_text(encoding="utf-8"))["url"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+        found = json.loads((folder / SERVING).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def find_token(folder: Path, url: str, token_file: Path | None) -> str | None:
@@ -89,12 +113,12 @@ def find_token(folder: Path, url: str, token_file: Path | None) -> str | None:
     if token := os.environ.get(TOKEN_VARIABLE):
         return token.strip()
     local = folder / CLI_TOKEN
-    return _read_token(local) if _is_loopback(url) and local.exists() else None
+    return _read_token(local) if is_loopback(url) and local.exists() else None
 
 
 def _read_token(path: Path) -> str:
     try:
-        token = path.read_bytes()[:MAX_TOKEN_BYTES].decode("ascii").strip()
+        token = read_bounded(path, MAX_TOKEN_BYTES).decode("ascii").strip()
     except OSError as error:
         raise CommandError(f"the token file {path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -104,9 +128,11 @@ def _read_token(path: Path) -> str:
     return token
 
 
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
+def is_loopback(url: str) -> bool:
+    """Whether an address is this machine's own."""
+    host = ""
     try:
+        host = urlsplit(url).hostname or ""
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"

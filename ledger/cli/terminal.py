@@ -12,7 +12,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -75,12 +82,21 @@ def wants_json(flag: bool) -> bool:
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, whole_names: bool = False) -> None:
     """Rows as a table on stdout; `whole_names` never breaks the first column, whose cells are typed again."""
+    out.print(_table(columns, rows, whole_names=whole_names))
+
+
+def say_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Rows as a table for people, on stderr."""
+    err.print(_table(columns, rows))
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, whole_names: bool = False) -> Table:
     table = Table(header_style="bold")
     for at, column in enumerate(columns):
         table.add_column(Text(escape(column)), overflow="fold", no_wrap=whole_names and at == 0)
     for row in rows:
         table.add_row(*map(cell, row))
-    out.print(table)
+    return table
 
 
 def print_facts(about: str, facts: Mapping[str, Any], *, as_json: bool) -> None:
@@ -122,13 +138,14 @@ def complain(text: str) -> None:
 
 
 def progress(unit: str) -> Progress:
-    """A progress bar on stderr, shown on a terminal only."""
+    """A progress bar on stderr with the time it will still take, shown on a terminal only."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn(unit),
         TimeElapsedColumn(),
+        TimeRemainingColumn(),
         console=err,
         transient=True,
         disable=not err.is_terminal,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ledger.client.keyfile import AgentKey
     from ledger.client.ledger import Ledger
     from ledger.client.spool import Spool
+    from ledger.client.tables import query
 
 _HOMES = {
     "Action": "action",
@@ -25,8 +26,19 @@ _HOMES = {
     "ProblemError": "http",
     "RecordsLost": "errors",
     "Spool": "spool",
+    "query": "tables",
 }
-__all__ = ["Action", "AgentKey", "ForkError", "Ledger", "LedgerAway", "ProblemError", "RecordsLost", "Spool"]
+__all__ = [
+    "Action",
+    "AgentKey",
+    "ForkError",
+    "Ledger",
+    "LedgerAway",
+    "ProblemError",
+    "RecordsLost",
+    "Spool",
+    "query",
+]
 
 
 def __getattr__(name: str) -> Any:

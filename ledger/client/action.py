@@ -25,7 +25,7 @@ class Recorder(Protocol):
     def begin(self, record: Mapping[str, Any]) -> Done:
         """Take a record that a tool waits for."""
 
-    def wait(self, done: Done) -> None:
+    def wait(self, done: Done) -> object:
         """Return when that record is durable."""
 
     async def await_(self, done: Done) -> None:

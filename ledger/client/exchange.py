@@ -3,11 +3,15 @@
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ledger.client.http import PROBLEM_PREFIX, LedgerClient, ProblemError, UnreachableError
+from ledger.client.waiting import Placed
 from ledger.client.witness import Witness
 from ledger.core.errors import LedgerError
+
+if TYPE_CHECKING:
+    import ssl
 
 NDJSON: Final = "application/x-ndjson"
 LOOK_EVERY_S: Final = 1.0
@@ -47,14 +51,26 @@ class Refused(NamedTuple):
 class Exchange:
     """A connection to the ledger, and what was seen of its log: at every new connection the log shows that it is the same."""
 
-    def __init__(self, url: str, token: str | None, timeout_s: float, witness: Witness) -> None:
-        """A connection to the ledger at `url`; nothing is sent yet.
+    def __init__(
+        self,
+        url: str,
+        token: str | None,
+        timeout_s: float,
+        witness: Witness,
+        tls: "ssl.SSLContext | None" = None,
+    ) -> None:
+        """A connection to the ledger at `url`; nothing is sent yet. `tls`: see `LedgerClient`.
 
         Raises:
-            ValueError: the url is none.
+            ValueError: the url is none, or a file for TLS is no good.
         """
         self._client = LedgerClient(
-            url, token, timeout_s=timeout_s, max_answer_bytes=ANSWER_BYTES, connected=self._connected
+            url,
+            token,
+            timeout_s=timeout_s,
+            max_answer_bytes=ANSWER_BYTES,
+            connected=self._connected,
+            tls=tls,
         )
         self._witness = witness
         self._doubtful = True  # it may not be the log that it was
@@ -62,8 +78,8 @@ class Exchange:
         self._careful = False  # no record goes over a connection that is new
         self._checked_at = self._used_at = 0.0
 
-    def post(self, lines: Sequence[bytes]) -> list[Refused | None]:
-        """Send records. Returns for each whether it was refused; fewer than were sent where the rest is to be sent again.
+    def post(self, lines: Sequence[bytes]) -> list[Refused | Placed]:
+        """Send records. Returns for each where it was written, or that it was refused; fewer than were sent where the rest is to be sent again.
 
         Raises:
             AwayError: as its name says.
@@ -92,7 +108,7 @@ class Exchange:
             half = len(lines) // 2
             return self.post(lines[:half])
 
-    def _post(self, lines: Sequence[bytes]) -> list[Refused | None]:
+    def _post(self, lines: Sequence[bytes]) -> list[Refused | Placed]:
         body = b"\n".join(lines)
         if self._doubtful or self.look_in_s() == 0 or time.monotonic() - self._used_at > IDLE_S:
             self._check()
@@ -141,11 +157,11 @@ class Exchange:
         self._client.close()
 
 
-def _results(answer: dict[str, Any], sent: int) -> list[Refused | None]:
+def _results(answer: dict[str, Any], sent: int) -> list[Refused | Placed]:
     results = answer.get("results")
     if not isinstance(results, list) or len(results) != sent:
         raise AwayError("what answered is no ledger: it does not say what became of each record")
-    found: list[Refused | None] = []
+    found: list[Refused | Placed] = []
     for result in results:
         if not isinstance(result, dict) or not isinstance(status := result.get("status", 0), int):
             raise AwayError("what answered is no ledger: it does not say what became of each record")
@@ -153,9 +169,10 @@ def _results(answer: dict[str, Any], sent: int) -> list[Refused | None]:
             if not found:
                 raise AwayError(str(result.get("detail")), 1.0)
             return found
-        if not status and type(result.get("seq")) is not int:
+        seq, leaf = result.get("seq"), result.get("leaf_hash")
+        if not status and not (type(seq) is int and isinstance(leaf, str)):
             raise AwayError("what answered is no ledger: it does not say where it wrote a record")
-        found.append(Refused(_problem(result, status)) if status else None)
+        found.append(Refused(_problem(result, status)) if status else Placed(int(str(seq)), str(leaf)))
     return found
 
 

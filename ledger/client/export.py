@@ -3,7 +3,9 @@
 checkpoint                    the signed note: written last, so a folder that has one is complete
 tile/entries/<n>[.p/<w>]      entries
 tile/<level>/<n>[.p/<w>]      hashes
-log.json                      origin and verifier key; a key you have from elsewhere is worth more
+witnessed/checkpoint          the newest one that the log's witnesses cosigned, where there is one
+log.json                      origin and first verifier key; a key you have from elsewhere is worth more
+keys.json                     the proof of the log's keys (ledger.core.keyhistory), where the source has one
 """
 
 import json
@@ -11,10 +13,11 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from ledger.client.sources import CHECKPOINT, LOG_FILE, Source
-from ledger.core.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
+from ledger.client.sources import CHECKPOINT, KEYS_FILE, LOG_FILE, WITNESSED, Source
+from ledger.core.checkpoint import Checkpoint, parse_checkpoint
 from ledger.core.entry import FORMAT_VERSION
 from ledger.core.errors import Code, LedgerError
+from ledger.core.keyhistory import KeyHistory, parse_history
 from ledger.core.note import VerifierKey, format_vkey, parse_note
 from ledger.core.tiles import TILE_WIDTH, bundles_for, tile_path, tiles_for
 
@@ -32,7 +35,7 @@ def export_log(
         source: where to read.
         folder: where to write; made when it is not there.
         progress: told files done and in all.
-        vkey: the verifier key as you know it; else the source's own word.
+        vkey: any verifier key of the log as you know it; else the source's own word.
 
     Raises:
         LedgerError: the source lacks something; its checkpoint is not signed by its key; or the folder holds another log, or more of
@@ -40,11 +43,14 @@ def export_log(
         OSError: a file cannot be written.
         UnreachableError, ProblemError: of a running ledger.
     """
+    cosigned = source.cosigned()  # before the checkpoint, which is then no smaller
     note = source.checkpoint()
     key = vkey or source.verifier_key()
     if key is None:
         raise LedgerError(Code.NOT_FOUND, "the source does not say its verifier key: give it")
-    head = open_checkpoint(note, [key], key.name)
+    proof = source.key_proof()  # after the checkpoint, which is then signed by a key in it
+    keys = KeyHistory.begin(key) if proof is None else parse_history(proof, key)
+    head = keys.open(note, own=True)
     _refuse_other(folder, head)
     tiles = [*bundles_for(head.size), *tiles_for(head.size)]
     for done, tile in enumerate(tiles, 1):
@@ -58,8 +64,12 @@ def export_log(
             _write(path, data)
         if progress is not None:
             progress(done, len(tiles))
-    about = {"format": FORMAT_VERSION, "origin": head.origin, "verifier_key": format_vkey(key)}
+    about = {"format": FORMAT_VERSION, "origin": head.origin, "verifier_key": format_vkey(keys.first)}
     _write(folder / LOG_FILE, json.dumps(about, indent=2).encode() + b"\n")
+    if proof is not None:
+        _write(folder / KEYS_FILE, proof)
+    if cosigned is not None:
+        _write(folder / WITNESSED, cosigned)
     _write(folder / CHECKPOINT, note)
     return head
 

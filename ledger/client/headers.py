@@ -66,7 +66,7 @@ def parse_baggage(text: str) -> dict[str, str]:
     for member in text.split(",")[:MAX_MEMBERS]:
         name, _, value = member.partition(";")[0].partition("=")
         name = name.strip()
-        if not name.startswith(PREFIX):
+        if not name.startswith(PREFIX) or name == PREFIX:
             continue
         try:
             decoded = unquote_to_bytes(value.strip()).decode()

@@ -14,15 +14,18 @@ import time
 import weakref
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
 import msgspec
 
 from ledger.client.action import Action
+from ledger.client.address import tls_context
 from ledger.client.context import current, merged, trace_members, within
 from ledger.client.errors import LedgerAway
 from ledger.client.exchange import Exchange
+from ledger.client.http import LedgerClient
 from ledger.client.keyfile import AgentKey
 from ledger.client.members import Facet, cleaned
 from ledger.client.recorded import Resource
@@ -30,7 +33,7 @@ from ledger.client.recorded import recorded as decorated
 from ledger.client.seal import Disclose, Seal
 from ledger.client.sender import Sender
 from ledger.client.spool import Spool
-from ledger.client.waiting import Done
+from ledger.client.waiting import Done, Placed
 from ledger.client.witness import Witness
 from ledger.core.note import parse_vkey
 from ledger.records.prepare import uuid7
@@ -63,6 +66,7 @@ class Ledger:
         disclose: Disclose = None,
         verifier_key: str | None = None,
         timeout_s: float = 10.0,
+        ca_file: str | Path | None = None,
     ) -> None:
         """A recorder; nothing is sent yet.
 
@@ -78,9 +82,10 @@ class Ledger:
                 record's type. The others are kept beside the key.
             verifier_key: the log's verifier key as you know it; where it is None, the log is believed when it is first seen.
             timeout_s: how long a tool waits for its intent to be durable.
+            ca_file: an authority of your own, which alone then vouches for the ledger's certificate; $AGENT_LEDGER_CA_FILE when None.
 
         Raises:
-            ValueError: the url is none, `away` is something else, or the key lacks its log.
+            ValueError: the url is none, a file for TLS is no good, `away` is something else, or the key lacks its log.
             FormatError: a member of `identity` is none, or of another type.
             LedgerError: the verifier key is none; or `locked`: another recorder has the spool.
             OSError: the spool cannot be had.
@@ -96,7 +101,7 @@ class Ledger:
         cleaned({"identity": identity})  # what is misspelt is said here, not by the first action
         self.identity: Facet = dict(identity or {})
         self._name, self._address, self._token = source, address, token
-        self._timeout_s = timeout_s
+        self._timeout_s, self._tls = timeout_s, None if ca_file is None else tls_context(ca_file)
         self._verifier_key = parse_vkey(verifier_key) if verifier_key is not None else None
         self._seal = None
         if key is not None and self._verifier_key is not None:
@@ -107,12 +112,18 @@ class Ledger:
 
     def _connected(self, spool: Spool | None) -> Sender:
         self.source = f"{self._name}/{uuid7()[-12:]}"
-        exchange = Exchange(self._address, self._token, self._timeout_s, Witness(self._verifier_key))
+        exchange = Exchange(
+            self._address, self._token, self._timeout_s, Witness(self._verifier_key), self._tls
+        )
         return Sender(exchange, self._line, spool, self._timeout_s, self._begun)
 
     def _line(self, record: Mapping[str, Any], seq: int) -> bytes:
         complete = {**record, "source": {**record.get("source", {}), "id": self.source, "seq": seq}}
         return self._seal.line(complete) if self._seal is not None else msgspec.json.encode(complete)
+
+    def connect(self) -> LedgerClient:
+        """A connection of its own to the same ledger, in the name of the same token."""
+        return LedgerClient(self._address, self._token, timeout_s=self._timeout_s)
 
     # ---- actions
 
@@ -258,8 +269,8 @@ class Ledger:
         """
         return self._sender.submit(self._timed(record), waited_for=True)
 
-    def wait(self, done: Done) -> None:
-        """Return when that record is durable.
+    def wait(self, done: Done) -> Placed | None:
+        """Return when that record is durable: where it was written, None where it is in the spool.
 
         Raises:
             LedgerAway: it is not, in time.
@@ -268,10 +279,10 @@ class Ledger:
         """
         try:
             try:
-                done.result(self._timeout_s / 2)
+                return done.result(self._timeout_s / 2)
             except TimeoutError:
                 self._sender.spill()
-                done.result(self._timeout_s / 2)
+                return done.result(self._timeout_s / 2)
         except TimeoutError:
             raise LedgerAway(self._sender.why()) from None
 

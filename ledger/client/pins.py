@@ -1,9 +1,9 @@
 """What this user has seen of each log: its key and its newest verified checkpoint, kept outside any ledger.
 
-A log that later shows less, or another history, or another key, is told so: a hash chain alone shows neither. The command line and
+A log that later shows less, or another history, or a key to which the one seen does not lead, is told so: a hash chain alone shows neither. The command line and
 the SDK share them. One pin per
 origin in `$XDG_STATE_HOME/agent-ledger/pins` (default `~/.local/state`); whoever knows a log to be gone for good removes its
-two files by hand.
+files by hand.
 """
 
 import os
@@ -14,17 +14,33 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from ledger.core.checkpoint import open_checkpoint
+from ledger.core.errors import LedgerError
+from ledger.core.keyhistory import KeyHistory, parse_history
 from ledger.core.note import VerifierKey, parse_vkey
 
 FOLDER_MODE = 0o700
+KEYS = ".keys"
 MAX_NAME_CHARS = 200  # with its ending, and the one of the file beside it, within what file systems take
 
 
 class Pin(NamedTuple):
-    """What is remembered of a log: its verifier key and a signed checkpoint that it verified against."""
+    """What is remembered of a log: a signed checkpoint, the verifier key that signed it, and, once that was rotated, the proof of all its keys."""
 
     key: VerifierKey
     checkpoint: bytes
+    proof: bytes | None = None
+
+    @property
+    def keys(self) -> KeyHistory:
+        """The log's keys, as far as they are remembered."""
+        try:
+            return KeyHistory.begin(self.key) if self.proof is None else parse_history(self.proof, self.key)
+        except LedgerError:
+            return KeyHistory.begin(self.key)
+
+    def known_in(self, keys: KeyHistory) -> VerifierKey:
+        """The newest key remembered that is among these, which may be of an earlier time; the newest of all where none is."""
+        return next((key for key in reversed(self.keys.keys) if key in keys.keys), self.key)
 
 
 def pins_folder() -> Path:
@@ -47,7 +63,9 @@ def read_pin(origin: str) -> Pin | None:
     """
     checkpoint, key = _paths(origin)
     try:
-        pin = Pin(parse_vkey(key.read_text(encoding="utf-8").strip()), checkpoint.read_bytes())
+        pin = Pin(
+            parse_vkey(key.read_text(encoding="utf-8").strip()), checkpoint.read_bytes(), _proof(checkpoint)
+        )
     except FileNotFoundError:
         return None
     open_checkpoint(pin.checkpoint, [pin.key], origin)
@@ -66,9 +84,18 @@ def remember(origin: str, pin: Pin) -> Path:
     open_checkpoint(pin.checkpoint, [pin.key], origin)
     checkpoint, key = _paths(origin)
     checkpoint.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+    if pin.proof is not None:
+        _replace(checkpoint.with_suffix(KEYS), pin.proof)
     _replace(key, f"{pin.key}\n".encode())
     _replace(checkpoint, pin.checkpoint)
     return checkpoint
+
+
+def _proof(checkpoint: Path) -> bytes | None:
+    try:
+        return checkpoint.with_suffix(KEYS).read_bytes()
+    except FileNotFoundError:
+        return None
 
 
 def _paths(origin: str) -> tuple[Path, Path]:

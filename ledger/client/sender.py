@@ -20,7 +20,7 @@ from ledger.client.errors import ForkError, LedgerAway, RecordsLost
 from ledger.client.exchange import AwayError, Exchange, Refused
 from ledger.client.http import ProblemError
 from ledger.client.spool import Spool
-from ledger.client.waiting import GROUP_BYTES, GROUP_RECORDS, Done, Queue, Waiting, settle
+from ledger.client.waiting import GROUP_BYTES, GROUP_RECORDS, Done, Placed, Queue, Waiting, settle
 from ledger.records.values import fact
 
 WAITING_BYTES: Final = 32 * 1024 * 1024  # in memory; outcomes of what has started may take as much again
@@ -255,11 +255,11 @@ class Sender:
     def _until_next(self) -> float | None:
         return self._exchange.look_in_s() if self._idle() else max(self._retry_at - time.monotonic(), 0.0)
 
-    def _answered(self, group: list[Waiting], results: list[Refused | None]) -> None:
-        for waiting, refused in zip(group, results, strict=False):
-            problem = refused.problem if refused is not None else None
+    def _answered(self, group: list[Waiting], results: list[Refused | Placed]) -> None:
+        for waiting, result in zip(group, results, strict=False):
+            problem = result.problem if isinstance(result, Refused) else None
             if waiting.done is not None:
-                settle(waiting.done, problem)
+                settle(waiting.done, problem, result if isinstance(result, Placed) else None)
             elif problem is not None and not waiting.told:
                 self.lose(waiting.id, f"the ledger refuses it: {problem.detail} [{problem.code}]")
             with self._changed:
@@ -281,7 +281,7 @@ class Sender:
             self._spooling = not spool.empty
 
     def _replayed(
-        self, spool: Spool, found: list[tuple[bytes | None, int]], results: Iterator[Refused | None]
+        self, spool: Spool, found: list[tuple[bytes | None, int]], results: Iterator[Refused | Placed]
     ) -> list[tuple[bytes | None, int]]:
         """Note what became of records from the spool. Returns those that are to be sent again."""
         for at, (line, end) in enumerate(found):
@@ -291,7 +291,7 @@ class Sender:
                 refused = next(results, ...)
                 if refused is ...:
                     return found[at:]
-                if refused is not None:
+                if isinstance(refused, Refused):
                     self._keep_refused(spool, line, refused.problem)
             spool.delivered(end)
         return []

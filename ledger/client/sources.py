@@ -1,7 +1,7 @@
 """Where a log can be read from without its database: a folder of static files, or a running ledger.
 
 Both hold what C2SP tlog-tiles says: `checkpoint`, `tile/<level>/<n>` and `tile/entries/<n>`. A folder also has `log.json`, with the
-origin and the verifier key for whoever has them from nowhere else.
+origin and the first verifier key for whoever has them from nowhere else, and `keys.json`, which proves the keys that came after it.
 """
 
 import json
@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from ledger.client.http import LedgerClient, ProblemError
+from ledger.client.keys import key_proof
 from ledger.core.errors import Code, LedgerError
 from ledger.core.note import VerifierKey, parse_vkey
+from ledger.records.bounded import TILE_FILE_BYTES, read_bounded
 
 CHECKPOINT: Final = "checkpoint"
+WITNESSED: Final = "witnessed/checkpoint"
 LOG_FILE: Final = "log.json"
+KEYS_FILE: Final = "keys.json"
 NOT_FOUND: Final = 404
 
 
@@ -26,8 +30,14 @@ class Source(Protocol):
     def tile(self, path: str) -> bytes | None:
         """The bytes at a path of `ledger.core.tiles.tile_path`, None where there are none."""
 
+    def cosigned(self) -> bytes | None:
+        """The newest signed note that the log's witnesses cosigned, None where there is none."""
+
     def verifier_key(self) -> VerifierKey | None:
-        """The key that the log says is its own: no more than its word."""
+        """The key that the log says it began with: no more than its word."""
+
+    def key_proof(self) -> bytes | None:
+        """The proof of the log's keys (`ledger.core.keyhistory`), None where there is none: then it has one key."""
 
 
 class FolderSource:
@@ -46,7 +56,7 @@ class FolderSource:
         """
         if self._checkpoint is None:
             try:
-                self._checkpoint = (self.path / CHECKPOINT).read_bytes()
+                self._checkpoint = read_bounded(self.path / CHECKPOINT)
             except FileNotFoundError:
                 raise LedgerError(
                     Code.NOT_FOUND,
@@ -57,9 +67,13 @@ class FolderSource:
     def tile(self, path: str) -> bytes | None:
         """The file at a tile's path, None where there is none."""
         try:
-            return (self.path / path).read_bytes()
+            return read_bounded(self.path / path, TILE_FILE_BYTES)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
+
+    def cosigned(self) -> bytes | None:
+        """The note in the file `WITNESSED`, None where there is no such file."""
+        return self.tile(WITNESSED)
 
     def verifier_key(self) -> VerifierKey | None:
         """The key in `log.json`, None where there is no such file.
@@ -68,7 +82,7 @@ class FolderSource:
             LedgerError: the file is there, and no key can be read from it.
         """
         try:
-            text = (self.path / LOG_FILE).read_text(encoding="utf-8")
+            text = read_bounded(self.path / LOG_FILE).decode("utf-8")
         except FileNotFoundError:
             return None
         except UnicodeDecodeError:
@@ -80,6 +94,10 @@ class FolderSource:
                 Code.MALFORMED_VERIFIER_KEY,
                 f"{self.path / LOG_FILE} has no verifier_key: give the key you know",
             ) from None
+
+    def key_proof(self) -> bytes | None:
+        """The file `KEYS_FILE`, None where there is none."""
+        return self.tile(KEYS_FILE)
 
 
 class HttpSource:
@@ -113,6 +131,14 @@ class HttpSource:
                 return None
             raise
 
+    def cosigned(self) -> bytes | None:
+        """The newest note that the quorum of the ledger's witnesses cosigned, None where there is none.
+
+        Raises:
+            UnreachableError, ProblemError: the ledger does not answer, or refuses.
+        """
+        return self.tile(WITNESSED)
+
     def verifier_key(self) -> VerifierKey:
         """The key that the ledger says is its own.
 
@@ -121,3 +147,11 @@ class HttpSource:
             LedgerError: what it says is no key.
         """
         return parse_vkey(str(self._client.log().get("verifier_key")))
+
+    def key_proof(self) -> bytes | None:
+        """The proof as the ledger shows it, None of one that cannot rotate its key.
+
+        Raises:
+            UnreachableError, ProblemError: the ledger does not answer, or refuses.
+        """
+        return key_proof(self._client)

@@ -1,21 +1,27 @@
 """Verifies a log from its static files: every entry, the chain, every tile, the newest checkpoint, what was kept elsewhere."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 from ledger.client.sources import CHECKPOINT, Source
 from ledger.core.chain import Stored, looking_ahead
 from ledger.core.checkpoint import parse_checkpoint
 from ledger.core.errors import LedgerError
+from ledger.core.keyhistory import handovers, parse_history
 from ledger.core.merkle import HASH_BYTES, leaf_hash, root_of
 from ledger.core.note import VerifierKey, parse_note
 from ledger.core.report import Findings, Kind, Report
 from ledger.core.stretch import STRETCH_ENTRIES
 from ledger.core.tiles import ENTRIES, TILE_WIDTH, Level, encode_bundle, parse_bundle, parse_tile, tile_path
+from ledger.core.verification import Verification
 from ledger.core.verify import Pin, Verifier
 
 UNREAD = "the tile is not there; its hashes follow from the entries"
 
+SAVE_STRETCHES = 96
+
 Progress = Callable[[int, int], None]
+Keep = Callable[[dict[str, Any]], None]
 
 
 def verify_source(
@@ -26,31 +32,48 @@ def verify_source(
     pins: Iterable[Pin | bytes] = (),
     receipts: Iterable[bytes] = (),
     progress: Progress | None = None,
+    since: Verification | None = None,
+    keep: Keep | None = None,
 ) -> Report:
     """Verify a log as anyone may who can read its files.
 
     Args:
         source: where to read.
-        vkey: the log's first verifier key.
+        vkey: any verifier key of the log.
         own_key: the key is the log's own word, got from nowhere else.
         pins: checkpoints kept elsewhere.
         receipts: receipts kept elsewhere.
         progress: told entries done and in all.
+        since: the record of a verification to begin from; whoever gives it believes it. Tiles before it are not read.
+        keep: told the state, for a record: again and again, and last at the beginning of the last stretch.
 
     Raises:
-        LedgerError: the source has no checkpoint.
+        LedgerError: the source has no checkpoint; or the record is of no use for this log.
         OSError: a file is there and cannot be read.
         UnreachableError, ProblemError: of a running ledger.
     """
     note = source.checkpoint()
-    verifier = Verifier(vkey, pins=pins, receipts=receipts, own_key=own_key)
+    first, handed = _keys(source, vkey)
+    verifier = Verifier(
+        first,
+        pins=pins,
+        receipts=receipts,
+        own_key=own_key,
+        joined=since.joined() if since else None,
+        rested=since.rested() if since else None,
+        handovers=handed,
+        known=vkey,
+    )
     try:
         size = parse_checkpoint(parse_note(note).text).size
     except LedgerError as error:
         verifier.findings.add(Kind.ALTERED, CHECKPOINT, error.detail, 0)
         return verifier.finish()
-    reader = _Tiles(source, size, verifier.findings)
-    for stored in looking_ahead(reader.stretches()):
+    reader = _Tiles(source, size, verifier.findings, verifier.size)
+    for number, stored in enumerate(looking_ahead(reader.stretches())):
+        last = stored.start + len(stored.entries) >= size
+        if keep is not None and (last or number % SAVE_STRETCHES == SAVE_STRETCHES - 1):
+            keep({"verifier": verifier.state()})
         verifier.add(stored)
         if progress is not None:
             progress(verifier.size, size)
@@ -61,18 +84,29 @@ def verify_source(
     return verifier.finish()
 
 
+def _keys(source: Source, known: VerifierKey) -> tuple[VerifierKey, Sequence[bytes]]:
+    """The log's first key, and the checkpoints that two of its keys signed; of a proof that does not hold, nothing is taken."""
+    proof = source.key_proof()
+    if proof is None:
+        return known, ()
+    try:
+        return parse_history(proof, known).first, handovers(proof)
+    except LedgerError:
+        return known, ()
+
+
 class _Tiles:
     """Reads bundles and tiles of a tree of one size, and checks the tiles against each other."""
 
-    def __init__(self, source: Source, size: int, findings: Findings) -> None:
-        self._source, self._size, self._findings = source, size, findings
+    def __init__(self, source: Source, size: int, findings: Findings, base: int) -> None:
+        self._source, self._size, self._findings, self._base = source, size, findings, base
         # Of each full tile of hashes: its root, as the entries say and as the tile itself says.
         self._roots: list[set[bytes]] = []
-        self._whole = True
+        self._whole = base == 0  # the tiles above are over all of them
 
     def stretches(self) -> Iterator[Stored]:
         """The entries and their hashes. Ends where a whole stretch is missing: a size is easily claimed."""
-        for start in range(0, self._size, STRETCH_ENTRIES):
+        for start in range(self._base, self._size, STRETCH_ENTRIES):
             entries: list[bytes | None] = []
             hashes: list[bytes | None] = []
             for n in range(start // TILE_WIDTH, -(-min(start + STRETCH_ENTRIES, self._size) // TILE_WIDTH)):

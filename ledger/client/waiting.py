@@ -5,12 +5,20 @@ from collections.abc import Iterator
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 GROUP_RECORDS: Final = 500
 GROUP_BYTES: Final = 4_000_000
 
-Done = Future[None]
+
+class Placed(NamedTuple):
+    """Where the ledger wrote a record: the entry's place, and its leaf hash in hex."""
+
+    seq: int
+    leaf: str
+
+
+Done = Future[Placed | None]  # None: it is durable in the spool, and has no place yet
 
 
 @dataclass(slots=True)
@@ -71,10 +79,10 @@ class Queue:
         return group
 
 
-def settle(done: Done, error: BaseException | None) -> None:
+def settle(done: Done, error: BaseException | None, placed: Placed | None = None) -> None:
     """Say how it went, if anybody still listens."""
     with suppress(InvalidStateError):
         if error is None:
-            done.set_result(None)
+            done.set_result(placed)
         else:
             done.set_exception(error)

@@ -26,7 +26,8 @@ class Stored(NamedTuple):
     Attributes:
         start: the seq of its first entry.
         entries: their bytes; None where one is missing.
-        hashes: their leaf hashes as stored, None where nothing is; or None where no hashes are stored.
+        hashes: their leaf hashes as stored, None where nothing is; or None where no hashes are stored. An entry without bytes whose
+            hash is stored is *gone*: the chain and the tree go on over it, and the log has to say that it was retired.
         notes: the signed checkpoints stored on its rows, by seq.
         following: the bytes of the next entries, up to LOOK_AHEAD: they tell which of two is the altered one.
     """
@@ -53,6 +54,18 @@ def _end(stored: Stored) -> int:
     return stored.start + len(stored.entries)
 
 
+def gone(stored: Stored) -> list[tuple[int, int]]:
+    """The ranges [from, to) of entries whose bytes are not stored while their hashes are."""
+    ranges: list[tuple[int, int]] = []
+    if stored.hashes is None or None not in stored.entries:
+        return ranges
+    for seq, (entry, digest) in enumerate(zip(stored.entries, stored.hashes, strict=True), stored.start):
+        if entry is None and digest is not None:
+            start = ranges.pop()[0] if ranges and ranges[-1][1] == seq else seq
+            ranges.append((start, seq + 1))
+    return ranges
+
+
 def _first(stored: Stored) -> list[bytes]:
     return list(takewhile(lambda entry: entry is not None, stored.entries[:LOOK_AHEAD]))  # type: ignore[arg-type]
 
@@ -63,6 +76,10 @@ def leaf_hashes(stored: Stored, findings: Findings) -> Sequence[bytes | None]:
         hashes = merkle.leaf_hashes(stored.entries)  # type: ignore[arg-type]
         if (stored.hashes is None or stored.hashes == hashes) and _is_chained(stored, hashes):
             return hashes
+    elif stored.hashes is not None and None not in stored.hashes and not any(stored.entries):
+        claim = _unhex(claimed_prev(stored.following[0])) if stored.following else None
+        if claim is None or claim == stored.hashes[-1]:
+            return stored.hashes  # all of them are gone
     return _repair(stored, findings)
 
 
@@ -126,7 +143,7 @@ def _repair(stored: Stored, findings: Findings) -> list[bytes | None]:
 def _judge(seq: int, link: _Link, findings: Findings) -> bytes | None:
     claim = link.claim
     if link.computed is None:
-        return claim  # missing: but the next entry remembers its hash
+        return _judge_gone(seq, link, findings)
     if link.computed != link.stored:
         return _judge_unstored(seq, link, findings)
     if claim is not None and claim != link.computed:
@@ -138,6 +155,16 @@ def _judge(seq: int, link: _Link, findings: Findings) -> bytes | None:
             detail = "its `prev` is not the leaf hash of the entry before"
             findings.add(Kind.ALTERED, f"entry {seq + 1}", detail, seq + 1)
     return link.computed
+
+
+def _judge_gone(seq: int, link: _Link, findings: Findings) -> bytes | None:
+    """Without its bytes there is its stored hash, and what the next entry remembers of it."""
+    claim, stored = link.claim, link.stored
+    if claim is None or stored is None or claim == stored:
+        return claim or stored
+    detail = f"the bytes of the entry are gone, and the next one was chained to the hash {claim.hex()}"
+    findings.add(Kind.ALTERED, f"the stored leaf hash of entry {seq}", detail, seq)
+    return claim if link.vouched else stored
 
 
 def _judge_unstored(seq: int, link: _Link, findings: Findings) -> bytes | None:
@@ -164,12 +191,17 @@ def _unhex(text: bytes | None) -> bytes | None:
 
 def _name_gaps(stored: Stored, findings: Findings) -> None:
     run = 0
-    for i, entry in enumerate([*stored.entries, b""]):
+    hashes = stored.hashes or [None] * len(stored.entries)
+    for i, entry in enumerate([*map(_either, stored.entries, hashes), b""]):
         if entry is None:
             run += 1
         elif run:
             name_gap(stored.start + i - run, run, findings)
             run = 0
+
+
+def _either(entry: bytes | None, digest: bytes | None) -> bytes | None:
+    return digest if entry is None else entry
 
 
 def name_gap(seq: int, count: int, findings: Findings) -> None:

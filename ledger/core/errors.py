@@ -29,6 +29,7 @@ class Code(StrEnum):
     MALFORMED_CHECKPOINT = "malformed-checkpoint"
     MALFORMED_RECEIPT = "malformed-receipt"
     MALFORMED_TILE = "malformed-tile"
+    MALFORMED_EVIDENCE = "malformed-evidence"
     UNSUPPORTED_ALGORITHM = "unsupported-algorithm"
 
     # things that parse and do not hold
@@ -68,15 +69,25 @@ class Code(StrEnum):
     NOT_FOUND = "not-found"
     INVALID_PARAMETER = "invalid-parameter"
     ID_CONFLICT = "id-conflict"
+    RETIRED = "retired"
     NOT_WRITTEN = "not-written"
+    HELD = "held"
+    HOLD_EXISTS = "hold-exists"
+    SELECTION_CHANGED = "selection-changed"
+    OBJECTS_UNAVAILABLE = "objects-unavailable"
+    OBJECT_DIFFERS = "object-differs"
     UNKNOWN_KEY = "unknown-key"
     QUEUE_FULL = "queue-full"
+    QUOTA_EXCEEDED = "quota-exceeded"
+    NOT_WITNESSED = "not-witnessed"
     STORAGE_FAILED = "storage-failed"
+    STORAGE_VERSION = "storage-version"
     LOG_STOPPED = "log-stopped"
     LOG_EXISTS = "log-exists"
     LOCKED = "locked"
     KEY_EXISTS = "key-exists"
     KEY_FILE = "key-file"
+    SIGNER_FAILED = "signer-failed"
     ORIGIN_CHANGED = "origin-changed"
     ANCHOR_MISSING = "anchor-missing"
     ROLLED_BACK = "rolled-back"
@@ -85,6 +96,9 @@ class Code(StrEnum):
     # who may do what
     TOKEN_FILE = "token-file"  # noqa: S105 - the name of a problem
     TOKEN_EXISTS = "token-exists"  # noqa: S105 - the name of a problem
+    CLAIM_OUTSIDE = "claim-outside"
+    OIDC_FILE = "oidc-file"
+    TLS_FILES = "tls-files"
 
     # queries: what the worker refuses, and what became of it
     QUERY_REFUSED = "query-refused"
@@ -92,8 +106,11 @@ class Code(StrEnum):
     QUERY_TIMEOUT = "query-timeout"
     QUERY_KILLED = "query-killed"
     QUERIES_BUSY = "queries-busy"
+    ALERTS_FILE = "alerts-file"
+    STREAMS_BUSY = "streams-busy"
     EVIDENCE_ALTERED = "evidence-altered"
     INVALID_QUERY_FILE = "invalid-query-file"
+    EVIDENCE_TOO_LARGE = "evidence-too-large"
 
 
 class LedgerError(Exception):

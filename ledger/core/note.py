@@ -103,8 +103,12 @@ class Note:
 
 
 def is_key_name(name: str) -> bool:
-    """Whether a name can stand in a signature line: not empty, no Unicode space, no plus, no control character."""
-    return bool(name) and "+" not in name and not any(c.isspace() or c < " " for c in name)
+    """Whether a name can stand in a signature line: not empty, UTF-8, no Unicode space, no plus, no control character."""
+    return (
+        bool(name)
+        and "+" not in name
+        and not any(c.isspace() or c < " " or "\ud800" <= c <= "\udfff" for c in name)
+    )
 
 
 # ---- verifier keys
@@ -135,6 +139,12 @@ def parse_vkey(text: str) -> VerifierKey:
 def format_vkey(key: VerifierKey) -> str:
     """The text that `parse_vkey` reads."""
     return f"{key.name}+{key.key_id.hex()}+{format_base64(bytes([key.algorithm]) + key.public)}"
+
+
+def fingerprint(key: VerifierKey) -> str:
+    """SHA-256 of the text of `format_vkey` in hex, in eight groups: for reading out over a telephone."""
+    digest = sha256(format_vkey(key).encode()).hexdigest()
+    return " ".join(digest[at : at + 8] for at in range(0, len(digest), 8))
 
 
 def _key_id(name: str, algorithm: int, public: bytes) -> bytes:
@@ -272,39 +282,43 @@ class Signer(Protocol):
 class NoteSigner:
     """Signs notes with Ed25519 (0x01): a log under its origin's name."""
 
-    __slots__ = ("_signing_key", "key")
+    __slots__ = ("_holder", "key")
 
-    def __init__(self, name: str, signing_key: ed25519.SigningKey) -> None:
-        self.key = VerifierKey.derive(name, ED25519, signing_key.public)
-        self._signing_key = signing_key
+    def __init__(self, name: str, holder: ed25519.KeyHolder) -> None:
+        self.key = VerifierKey.derive(name, ED25519, holder.public)
+        self._holder = holder
 
     def line(self, text: str) -> str:
         """The signature line for a note's text.
 
         Raises:
-            LedgerError: the text begins like a message of another kind, so that its signature could pass for one.
+            LedgerError: the text begins like a message of another kind, so that its signature could pass for one; `signer-failed`.
         """
         if text.startswith((RECORD_PREFIX, COSIGNATURE_PREFIX)):
             raise LedgerError(
                 Code.INVALID_MEMBER, "a note must not begin like a record's signature or a cosignature"
             )
-        return _format_line(self.key, self._signing_key.sign(text.encode()))
+        return _format_line(self.key, ed25519.sign_verified(self._holder, text.encode()))
 
 
 class Cosigner:
     """Makes a witness's cosignatures (0x04) at a given time."""
 
-    __slots__ = ("_signing_key", "key", "seconds")
+    __slots__ = ("_holder", "key", "seconds")
 
-    def __init__(self, name: str, signing_key: ed25519.SigningKey, seconds: int) -> None:
+    def __init__(self, name: str, holder: ed25519.KeyHolder, seconds: int) -> None:
         """A cosigner whose statements are of one moment, in seconds since 1970."""
-        self.key = VerifierKey.derive(name, COSIGNATURE_V1, signing_key.public)
+        self.key = VerifierKey.derive(name, COSIGNATURE_V1, holder.public)
         self.seconds = seconds
-        self._signing_key = signing_key
+        self._holder = holder
 
     def line(self, text: str) -> str:
-        """The cosignature line for a checkpoint's text."""
-        signature = self._signing_key.sign(_cosigned(text, self.seconds))
+        """The cosignature line for a checkpoint's text.
+
+        Raises:
+            LedgerError: `signer-failed`.
+        """
+        signature = ed25519.sign_verified(self._holder, _cosigned(text, self.seconds))
         return _format_line(self.key, self.seconds.to_bytes(TIMESTAMP_BYTES, "big") + signature)
 
 
@@ -313,6 +327,7 @@ def sign_note(text: str, *signers: Signer) -> bytes:
 
     Raises:
         FormatError: the text cannot be a note's.
+        LedgerError: `signer-failed`.
     """
     note = f"{text}\n{''.join(signer.line(text) for signer in signers)}".encode()
     if parse_note(note).text != text:

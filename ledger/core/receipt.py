@@ -58,7 +58,7 @@ def parse_receipt(data: bytes) -> Receipt:
         if header == HEADER and index is not None and separator and note:
             return Receipt(
                 parse_decimal(index),
-                _parse_proof(lines),
+                parse_proof(lines),
                 note,
                 None if extra is None else parse_base64(extra),
             )
@@ -72,7 +72,12 @@ def _take(lines: list[str], word: str) -> str | None:
     return lines.pop(0).removeprefix(word) if lines and lines[0].startswith(word) else None
 
 
-def _parse_proof(lines: Sequence[str]) -> tuple[bytes, ...]:
+def parse_proof(lines: Sequence[str]) -> tuple[bytes, ...]:
+    """The hashes of a proof as C2SP's texts have them, one base64 hash a line.
+
+    Raises:
+        ValueError: they are none, or too many.
+    """
     if len(lines) > MAX_PROOF_HASHES:
         raise ValueError(f"its proof has more than {MAX_PROOF_HASHES} hashes")
     proof = tuple(map(parse_base64, lines))

@@ -7,13 +7,14 @@ log equals something kept elsewhere, from where on it is merely consistent with 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 MAX_FINDINGS = 100
+TOLD = 5  # ranges that are told in words
 
 
 class Kind(StrEnum):
-    """What is wrong. That something was erased by policy is not wrong: it is counted."""
+    """What is wrong. That something was erased or retired by policy is not wrong: it is counted and told."""
 
     ALTERED = "altered"
     MISSING = "missing"
@@ -25,10 +26,11 @@ class Kind(StrEnum):
 class Level(StrEnum):
     """How much was checked.
 
-    `hashes`: hashes, chain, roots and signatures. `entries`: also each entry's form and place. `everything`: also all that
+    `files`: whole files against the digests of signed manifests. `hashes`: hashes, chain, roots and signatures. `entries`: also each entry's form and place. `everything`: also all that
     is stored beside the entries.
     """
 
+    FILES = "files"
     HASHES = "hashes"
     ENTRIES = "entries"
     EVERYTHING = "everything"
@@ -68,6 +70,59 @@ class Anchor:
     outside: bool = True
 
 
+class Retired(NamedTuple):
+    """What is gone because the log says so.
+
+    Attributes:
+        what: `entries` (their bytes; their hashes stay) or `contents`.
+        start: the range that the log speaks of, from here
+        end: to before here.
+        gone: how many entries or contents of it are.
+        policy: the name of the policy, "" where the log names none.
+        told_by: the entry that says so.
+    """
+
+    what: str
+    start: int
+    end: int
+    gone: int
+    policy: str
+    told_by: int
+
+    def __str__(self) -> str:
+        place = (
+            f"entry {self.start}" if self.end == self.start + 1 else f"entries {self.start} to {self.end - 1}"
+        )
+        what = place if self.what == "entries" else f"{self.what} of {place}"
+        policy = f"policy {self.policy}, " if self.policy else ""
+        return f"{what} ({policy}told by entry {self.told_by})"
+
+
+class Rested(NamedTuple):
+    """A verification record that this verification begins from.
+
+    Attributes:
+        size: the entries that it covers.
+        root: the root it found over them.
+        by: who signed it.
+        at: when, as it says.
+        level: how much it checked.
+        base: the entries before this one were not read again.
+    """
+
+    size: int
+    root: bytes
+    by: str
+    at: str
+    level: str
+    base: int
+
+    @property
+    def what(self) -> str:
+        """How to name it in a report."""
+        return f"verification record by {self.by} of {self.at}"
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """The outcome of a verification.
@@ -86,6 +141,14 @@ class Report:
         good_up_to: the first entry that is in doubt; the size when none is.
         level: how much was checked.
         own_key: the verifier key was the log's own word, not given by whoever verifies.
+        retired: what is gone by policy, with the entry that says so; at most MAX_FINDINGS ranges.
+        retired_unlisted: how many more ranges there are.
+        retired_entries: entries of which only the hash remains, by policy.
+        retired_contents: contents that are gone by policy.
+        waiting: what the log says is erased or retired and is still stored, until it is compacted.
+        rests_on: the record of the verification that read what comes before.
+        not_compared: what was kept elsewhere of a size that was not read this time.
+        leftovers: files of a data folder that the ledger's own work leaves behind for a while, at most MAX_FINDINGS: no finding.
     """
 
     origin: str
@@ -101,6 +164,14 @@ class Report:
     good_up_to: int = 0
     level: Level = Level.ENTRIES
     own_key: bool = False
+    retired: tuple[Retired, ...] = ()
+    retired_unlisted: int = 0
+    retired_entries: int = 0
+    retired_contents: int = 0
+    waiting: int = 0
+    rests_on: Rested | None = None
+    not_compared: tuple[str, ...] = ()
+    leftovers: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -132,12 +203,43 @@ class Report:
                 f"From entry {self.anchored_to} on nothing kept outside vouches for it: whoever holds the log's key and its "
                 "disk could have cut or rewritten it. Verify against a checkpoint or receipt that you kept."
             )
+        yield from self._resting_words()
         if self.own_key:
             yield "The verifier key is the log's own word: compare it with one you got elsewhere, or give it."
+        if self.level is Level.FILES:
+            yield "Only whole files were compared with the digests in signed manifests: no entry was read."
         if self.level is Level.HASHES:
             yield "Only hashes, chain, roots and signatures were checked, not the form of the entries."
         if self.erased or self.withheld:
             yield f"{self.erased} contents or persons erased by policy, {self.withheld} never given to the ledger."
+        yield from self._retired_words()
+        if self.leftovers:
+            more = len(self.leftovers) - TOLD
+            rest = f" and {more} more" if more > 0 else ""
+            yield (
+                f"Left over from sealing or compacting, and tidied at the next start: {', '.join(self.leftovers[:TOLD])}{rest}."
+            )
+
+    def _resting_words(self) -> Iterable[str]:
+        if self.rests_on is not None:
+            rested = self.rests_on
+            yield (
+                f"Everything before entry {rested.size} rests on the {rested.what} (level {rested.level}): nothing before entry "
+                f"{rested.base} was read again."
+            )
+        if self.not_compared:
+            yield f"Not compared, of a size that was not read this time: {', '.join(self.not_compared)}."
+
+    def _retired_words(self) -> Iterable[str]:
+        if self.retired:
+            rest = len(self.retired[TOLD:]) + self.retired_unlisted
+            more = f"; and {rest} more ranges" if rest else ""
+            yield f"Retired by policy: {'; '.join(map(str, self.retired[:TOLD]))}{more}."
+        if self.waiting:
+            yield (
+                f"{self.waiting} entries or contents that the log says are erased or retired are still stored, until "
+                "`agent-ledger compact`."
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON values."""
@@ -163,7 +265,19 @@ class Report:
             "withheld": self.withheld,
             "level": str(self.level),
             "own_key": self.own_key,
+            "retired": [retired._asdict() for retired in self.retired],
+            "retired_unlisted": self.retired_unlisted,
+            "retired_entries": self.retired_entries,
+            "retired_contents": self.retired_contents,
+            "waiting": self.waiting,
+            "rests_on": self._rests_on(),
+            "not_compared": list(self.not_compared),
+            "leftovers": list(self.leftovers),
         }
+
+    def _rests_on(self) -> dict[str, Any] | None:
+        rested = self.rests_on
+        return None if rested is None else {**rested._asdict(), "root": rested.root.hex()}
 
 
 @dataclass(slots=True)

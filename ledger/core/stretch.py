@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from ledger.core.canonical import JsonValue
-from ledger.core.chain import Stored, claimed_prev, leaf_hashes
+from ledger.core.chain import Stored, claimed_prev, gone, leaf_hashes
 from ledger.core.checkpoint import Checkpoint, open_checkpoint
 from ledger.core.ed25519 import verify
 from ledger.core.entry import OWN_PREFIX, OWN_SUBMITTER, Entry, parse_entry, record_signing_input
@@ -85,6 +85,7 @@ class Outcome(NamedTuple):
         start: the seq of its first entry.
         length: how many entries it covers, missing ones included.
         missing: how many of them are missing.
+        gone: the ranges of those among them whose hashes are stored.
         first_prev: the hex that its first entry gives as the hash before it; None when that entry cannot say.
         looked_ahead: the link to the entry after the stretch was checked here.
         last_hash: the leaf hash of its last entry; None when unknown.
@@ -103,6 +104,7 @@ class Outcome(NamedTuple):
     start: int
     length: int
     missing: int
+    gone: list[tuple[int, int]]
     first_prev: bytes | None
     looked_ahead: bool
     last_hash: bytes | None
@@ -131,17 +133,60 @@ def check_stretch(
     """
     findings = Findings()
     reader = _Reader(hints, findings, visit, shapes)
-    count, start = len(stored.entries), stored.start
     hashes = leaf_hashes(stored, findings)
-    reader.read(stored)
-    noted = [_open_note(seq, note, hints) for seq, note in sorted(stored.notes.items())]
+    numbered: Iterable[tuple[int, bytes | None]] = enumerate(stored.entries, stored.start)
+    reader.read(numbered if hints.forms else _telling(stored.entries, stored.start))
+    outcome = _conclude(stored.start, hashes, stored.notes, reader)
+    return outcome._replace(
+        missing=list(stored.entries).count(None),
+        gone=gone(stored),
+        first_prev=claimed_prev(stored.entries[0]) if stored.entries else None,
+        looked_ahead=bool(stored.following),
+    )
+
+
+class Sound(NamedTuple):
+    """A stretch whose hashes and chain were found to hold by whoever read it, faster than `check_stretch` can.
+
+    Attributes:
+        start: the seq of its first entry.
+        hashes: the hashes computed of its entries' bytes; each is the one stored, and what the next entry says.
+        first_prev: the hex that the first entry says.
+        looked_ahead: whether the entry after it was there and says the last hash.
+        notes: the signed checkpoints stored on its rows, by seq.
+        telling: the log's own entries and those with a signature, in order; others may be among them.
+    """
+
+    start: int
+    hashes: Sequence[bytes]
+    first_prev: bytes
+    looked_ahead: bool
+    notes: Mapping[int, bytes]
+    telling: Sequence[tuple[int, bytes]]
+
+
+def check_sound(sound: Sound, hints: Hints) -> Outcome:
+    """What is left to verify of such a stretch: roots, signatures, what the log says of itself. Forms are not looked at."""
+    reader = _Reader(hints, Findings(), None, _PLAIN)
+    reader.read(sound.telling)
+    outcome = _conclude(sound.start, sound.hashes, sound.notes, reader)
+    return outcome._replace(first_prev=sound.first_prev, looked_ahead=sound.looked_ahead)
+
+
+def _conclude(
+    start: int, hashes: Sequence[bytes | None], notes: Mapping[int, bytes], reader: "_Reader"
+) -> Outcome:
+    """What is found of whole entries, but for how the stretch begins and ends."""
+    hints, findings, count = reader.hints, reader.findings, len(hashes)
+    noted = [_open_note(seq, note, hints) for seq, note in sorted(notes.items())]
     marks = {entry.seq + 1 for entry in noted} | {m for m in hints.marks if start < m <= start + count}
     return Outcome(
         start=start,
         length=count,
-        missing=list(stored.entries).count(None),
-        first_prev=claimed_prev(stored.entries[0]) if count else None,
-        looked_ahead=bool(stored.following),
+        missing=0,
+        gone=[],
+        first_prev=None,
+        looked_ahead=False,
         last_hash=hashes[-1] if hashes else None,
         nodes=_fold(hashes, start, sorted(marks | {start + count})),
         leaves={i: h for i in hints.leaves if start <= i < start + count and (h := hashes[i - start])},
@@ -186,14 +231,11 @@ class _Reader:
         self.first_time = self.last_time = ""
         self.own: list[Own] = []
         self.signed: list[Signed] = []
-        self._hints, self._findings, self._visit, self._shapes = hints, findings, visit, shapes
+        self.hints, self.findings, self._visit, self._shapes = hints, findings, visit, shapes
         self._agent_keys = dict(hints.agent_keys)
 
-    def read(self, stored: Stored) -> None:
-        numbered: Iterable[tuple[int, bytes | None]] = enumerate(stored.entries, stored.start)
-        if not self._hints.forms:
-            numbered = _telling(stored.entries, stored.start)
-        visit, findings, known = self._visit, self._findings, self._shapes.read
+    def read(self, numbered: Iterable[tuple[int, bytes | None]]) -> None:
+        visit, findings, known = self._visit, self.findings, self._shapes.read
         for seq, data in numbered:
             if data is None:
                 continue
@@ -210,7 +252,7 @@ class _Reader:
         try:
             entry = parse_entry(data)
         except LedgerError as error:
-            self._findings.add(Kind.ALTERED, f"entry {seq}", error.detail, seq)
+            self.findings.add(Kind.ALTERED, f"entry {seq}", error.detail, seq)
             return None
         self._shapes.learn(data, entry)
         seen = self._shapes.seen(entry)
@@ -222,14 +264,14 @@ class _Reader:
 
     def _check_place(self, seq: int, seen: Seen) -> None:
         if seen.seq != seq:
-            self._findings.add(Kind.ALTERED, f"entry {seq}", f"it says that it is entry {seen.seq}", seq)
+            self.findings.add(Kind.ALTERED, f"entry {seq}", f"it says that it is entry {seen.seq}", seq)
         # An altered entry tells no time.
-        if seen.recorded_at != self.last_time and not self._findings.between(seq, seq + 1):
+        if seen.recorded_at != self.last_time and not self.findings.between(seq, seq + 1):
             self._check_time(seq, seen.recorded_at)
 
     def _check_time(self, seq: int, recorded_at: str) -> None:
         if recorded_at < self.last_time:
-            self._findings.add(
+            self.findings.add(
                 Kind.ALTERED,
                 f"entry {seq}",
                 f"recorded at {recorded_at}, and the one before it at {self.last_time}",
@@ -241,7 +283,7 @@ class _Reader:
     def _check_author(self, seq: int, entry: Entry) -> None:
         record_type, ext = entry.members.get("type"), entry.members.get("ext", {})
         if not isinstance(record_type, str) or not isinstance(ext, dict):
-            self._findings.add(
+            self.findings.add(
                 Kind.ALTERED, f"entry {seq}", "its record has no type, or an ext that is no object", seq
             )
             return
@@ -249,7 +291,7 @@ class _Reader:
         if owns != record_type.startswith(OWN_PREFIX) or (
             ext and not owns and any(key.startswith(OWN_PREFIX) for key in ext)
         ):
-            self._findings.add(
+            self.findings.add(
                 Kind.ALTERED,
                 f"entry {seq}",
                 f"{entry.submitter} wrote {record_type}: `log.` is for the log itself, and nothing else is",
@@ -262,7 +304,7 @@ class _Reader:
     def _check_signature(self, seq: int, entry: Entry, signature: tuple[str, str]) -> Signed:
         key_id, raw = signature[0], parse_base64(signature[1])
         public = self._agent_keys.get(key_id)
-        if public is not None and signature_holds(public, self._hints.origin, entry.record, raw):
+        if public is not None and signature_holds(public, self.hints.origin, entry.record, raw):
             return Signed(seq, key_id, public)
         return Signed(seq, key_id, None, entry.record, raw)
 

@@ -1,4 +1,4 @@
-"""The named questions of `queries/`: one file each, its interface in comment lines at the top (queries/README.md)."""
+"""The named questions of `queries/`, and of a folder of one's own: a file each, its interface in comment lines at the top (queries/README.md)."""
 
 import re
 from collections.abc import Mapping
@@ -13,7 +13,20 @@ from ledger.records.resources import query_files
 Value: TypeAlias = str | int | bool | None
 
 TYPES: Final = ("text", "integer", "boolean", "timestamp")
-_LINE = re.compile(r"-- (title|answers|standard|columns|param [a-z][a-z0-9_]*): (\S.*)")
+GROUPS: Final = {
+    "who": "Who, what, when",
+    "reach": "Blast radius",
+    "injection": "Injection path",
+    "policy": "Policy",
+    "exfiltration": "Exfiltration",
+    "anomaly": "Anomaly",
+    "approval": "Delegation and approval",
+    "integrity": "Integrity and completeness",
+    "report": "Reports",
+}
+OWN: Final = "own"  # the group of questions of one's own that name none
+_NAME = re.compile(r"[a-z][a-z0-9-]*")
+_LINE = re.compile(r"-- (title|answers|group|standard|columns|param [a-z][a-z0-9_]*): (\S.*)")
 _PARAMETER = re.compile(rf"({'|'.join(TYPES)}), (required|default (\S+))\. (\S.*)")
 _COLUMN = re.compile(r"([a-z][a-z0-9_]*)(?: \(([^()]+)\))?")
 _COLUMNS = re.compile(r", (?![^()]*\))")
@@ -52,6 +65,7 @@ class NamedQuery(NamedTuple):
         name: the file's, without `.sql`.
         title: the question.
         answers: what a row of the answer is.
+        group: one of GROUPS, or OWN.
         standard: the article or control it helps to meet, or "".
         parameters: what it takes.
         columns: what it gives, in order.
@@ -61,6 +75,7 @@ class NamedQuery(NamedTuple):
     name: str
     title: str
     answers: str
+    group: str
     standard: str
     parameters: tuple[Parameter, ...]
     columns: tuple[Column, ...]
@@ -101,60 +116,92 @@ class NamedQuery(NamedTuple):
             "name": self.name,
             "title": self.title,
             "answers": self.answers,
+            "group": self.group,
             "standard": self.standard,
             "parameters": [parameter._asdict() for parameter in self.parameters],
             "columns": [column._asdict() for column in self.columns],
         }
 
 
-def load_queries() -> dict[str, NamedQuery]:
-    """Every named question, by name.
+def load_queries(own: Path | None = None) -> dict[str, NamedQuery]:
+    """Every named question, by name: those that come with the ledger, then those of a folder of one's own.
 
     Raises:
-        LedgerError: `invalid-query-file`: a file that does not follow queries/README.md.
+        LedgerError: `invalid-query-file`: a file that does not follow queries/README.md, or has the name of one that comes with the ledger:
+            what is asked under a name means the same everywhere.
     """
-    return {path.stem: parse_query(path.stem, _text(path)) for path in query_files()}
+    shipped = {path.stem: parse_query(path.stem, _text(path)) for path in query_files()}
+    return shipped | (_own_queries(own, shipped) if own is not None else {})
+
+
+def _own_queries(folder: Path, shipped: Mapping[str, NamedQuery]) -> dict[str, NamedQuery]:
+    if not folder.is_dir():
+        raise LedgerError(Code.INVALID_QUERY_FILE, f"{folder}: there is no such folder of queries")
+    found = {}
+    for path in sorted(folder.glob("*.sql")):
+        if not _NAME.fullmatch(path.stem):
+            raise _malformed(str(path), "its name is not lower-case letters, digits and hyphens")
+        if path.stem in shipped:
+            raise _malformed(
+                str(path), "a question that comes with the ledger has this name: give yours another one"
+            )
+        found[path.stem] = parse_query(path.stem, _text(path), str(path))
+    return found
 
 
 def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise _malformed(str(path), "it is not UTF-8 text") from None
 
 
-def parse_query(name: str, text: str) -> NamedQuery:
-    """Read one question.
+def parse_query(name: str, text: str, where: str = "") -> NamedQuery:
+    """Read one question of the file `where`, which is in `queries/` where nothing else is said.
 
     Raises:
         LedgerError: `invalid-query-file`, with the line that is wrong.
     """
+    where = where or f"queries/{name}.sql"
     lines = text.split("\n")
     length = next((number for number, line in enumerate(lines) if not line.startswith("--")), len(lines))
     members: dict[str, str] = {}
     for line in lines[:length]:
         parsed = _LINE.fullmatch(line)
         if parsed is None or parsed[1] in members:
-            raise _malformed(name, f"not a line of the header, or twice: {line}")
+            raise _malformed(where, f"not a line of the header, or twice: {line}")
         members[parsed[1]] = parsed[2]
-    sql = "\n".join(lines[length:]).strip().rstrip(";")
+    sql = "\n".join(lines[length:]).strip().rstrip(";").rstrip()
     for required in ("title", "answers", "columns"):
         if required not in members:
-            raise _malformed(name, f"it has no line -- {required}:")
+            raise _malformed(where, f"it has no line -- {required}:")
     parameters = tuple(
-        _parameter(name, key[6:], value) for key, value in members.items() if key.startswith("param ")
+        _parameter(where, key[6:], value) for key, value in members.items() if key.startswith("param ")
     )
-    columns = tuple(_column(name, part) for part in _COLUMNS.split(members["columns"]))
+    columns = tuple(_column(where, part) for part in _COLUMNS.split(members["columns"]))
     used, declared = set(_USED.findall(sql)), {parameter.name for parameter in parameters}
     if not sql or used != declared:
-        raise _malformed(name, f"it declares {sorted(declared)} and uses {sorted(used)}")
+        raise _malformed(where, f"it declares {sorted(declared)} and uses {sorted(used)}")
+    group = members.get("group", OWN)
+    if group not in {*GROUPS, OWN}:
+        raise _malformed(where, f"-- group: is one of {', '.join(GROUPS)}, not {group}")
     return NamedQuery(
-        name, members["title"], members["answers"], members.get("standard", ""), parameters, columns, sql
+        name,
+        members["title"],
+        members["answers"],
+        group,
+        members.get("standard", ""),
+        parameters,
+        columns,
+        sql,
     )
 
 
-def _parameter(query: str, name: str, text: str) -> Parameter:
+def _parameter(where: str, name: str, text: str) -> Parameter:
     parsed = _PARAMETER.fullmatch(text)
     if parsed is None:
         raise _malformed(
-            query, f"-- param {name}: is not '<type>, required. …' or '<type>, default <value>. …'"
+            where, f"-- param {name}: is not '<type>, required. …' or '<type>, default <value>. …'"
         )
     kind, need, default, about = parsed.groups()
     if need == "required":
@@ -162,14 +209,14 @@ def _parameter(query: str, name: str, text: str) -> Parameter:
     try:
         value = None if default == "none" else _from_text(kind, default)
     except ValueError:
-        raise _malformed(query, f"the default of {name}, {default}, is not {_EXAMPLES[kind]}") from None
+        raise _malformed(where, f"the default of {name}, {default}, is not {_EXAMPLES[kind]}") from None
     return Parameter(name, kind, False, value, about)
 
 
-def _column(query: str, text: str) -> Column:
+def _column(where: str, text: str) -> Column:
     parsed = _COLUMN.fullmatch(text)
     if parsed is None:
-        raise _malformed(query, f"not a column: {text}")
+        raise _malformed(where, f"not a column: {text}")
     return Column(parsed[1], parsed[2] or "")
 
 
@@ -201,5 +248,5 @@ def _invalid(name: str, detail: str) -> LedgerError:
     return LedgerError(Code.INVALID_PARAMETER, detail, path=f"parameters.{name}")
 
 
-def _malformed(name: str, detail: str) -> LedgerError:
-    return LedgerError(Code.INVALID_QUERY_FILE, f"queries/{name}.sql: {detail}")
+def _malformed(where: str, detail: str) -> LedgerError:
+    return LedgerError(Code.INVALID_QUERY_FILE, f"{where}: {detail}")

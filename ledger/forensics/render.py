@@ -1,31 +1,38 @@
-"""A query's result as JSON, CSV or Arrow IPC, within a cap of rows and one of bytes. Runs in the worker: values are hostile too.
+"""A query's result as JSON, NDJSON, CSV, Arrow IPC or Parquet, within a cap of rows and one of bytes. Runs in the worker.
 
-JSON: times are RFC 3339 text in UTC, bytes are hex, integers beyond 2^53 and exact decimals are text, nested values are nested.
+JSON: columns, rows, then what the answer stands on. NDJSON: a row a line, an object by column; where there are more rows, a last line
+that says so. CSV: RFC 4180 with a header. Arrow and Parquet: what the answer stands on is metadata of the schema.
 """
 
 import csv
 import io
 import json
-import math
 from collections.abc import Callable, Iterable
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
+import msgspec
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from ledger.core.canonical import MAX_INTEGER
 from ledger.core.errors import Code, LedgerError
+from ledger.forensics.values import converter
 
-JSON = "application/json"
-CSV = "text/csv"
-ARROW = "application/vnd.apache.arrow.stream"
-MEDIA_TYPES = (JSON, CSV, ARROW)
+JSON: Final = "application/json"
+NDJSON: Final = "application/x-ndjson"
+CSV: Final = "text/csv"
+CSV_RAW: Final = "text/csv; formulas=raw"  # for programs: what a spreadsheet would run stays as it is
+ARROW: Final = "application/vnd.apache.arrow.stream"
+PARQUET: Final = "application/vnd.apache.parquet"
+MEDIA_TYPES: Final = (JSON, NDJSON, CSV, CSV_RAW, ARROW, PARQUET)
 
-PART_ROWS = 500
+PART_ROWS: Final = 500
 Facts: TypeAlias = Callable[[], dict[str, Any]]
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  (a bare origin for microseconds; the zone is written as Z)
+# What Excel, LibreOffice and Sheets take for the beginning of a formula, wide forms too
+# (https://owasp.org/www-community/attacks/CSV_Injection).
+FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001 - these are meant
+
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Column(NamedTuple):
@@ -43,6 +50,13 @@ class Rendered(NamedTuple):
     truncated: bool
 
 
+class _Lines(NamedTuple):
+    """The rows that fit, each as it is written."""
+
+    lines: list[bytes]
+    truncated: bool
+
+
 def render(
     columns: list[Column], batches: pa.RecordBatchReader, media: str, caps: tuple[int, int], facts: Facts
 ) -> Rendered:
@@ -53,39 +67,68 @@ def render(
         batches: the rows; one more than the cap shows that there are more.
         media: one of `MEDIA_TYPES`.
         caps: most rows, most bytes.
-        facts: gives what the JSON body says after the rows (size, root, seconds).
+        facts: gives what the answer stands on (size, root, seconds), once the rows are there.
 
     Raises:
         LedgerError: `query-failed` when a single row is larger than the cap of bytes.
     """
+    if media in (ARROW, PARQUET):
+        return _columnar(batches, media, caps, facts)
+    if media in (CSV, CSV_RAW):
+        return _csv(columns, batches, media, caps)
+    if media == NDJSON:
+        return _ndjson(columns, batches, caps)
+    found = _lines(columns, batches, caps, _json_text)
+    tail = {"row_count": len(found.lines), "truncated": found.truncated, **facts()}
+    head = _json_text({"columns": [column._asdict() for column in columns]})[:-1]
+    body = head + b',"rows":[' + b",".join(found.lines) + b"]," + _json_text(tail)[1:]
+    return Rendered(body, len(found.lines), found.truncated)
+
+
+def with_next(body: bytes, media: str, cursor: str) -> bytes:
+    """A truncated body that also says how to go on, where its format has a place for that: JSON and NDJSON."""
+    if media == JSON:
+        return body[:-1] + b',"next":' + _json_text(cursor) + b"}"
+    if media == NDJSON:
+        return body[:-3] + b',"next":' + _json_text(cursor) + b"}}\n"
+    return body
+
+
+def _ndjson(columns: list[Column], batches: pa.RecordBatchReader, caps: tuple[int, int]) -> Rendered:
+    names = [column.name for column in columns]
+    found = _lines(columns, batches, caps, lambda row: _json_text(dict(zip(names, row, strict=True))) + b"\n")
+    count = len(found.lines)
+    last = [_json_text({"truncated": {"row_count": count}}) + b"\n"] if found.truncated else []
+    return Rendered(b"".join(found.lines + last), count, found.truncated)
+
+
+def _csv(columns: list[Column], batches: pa.RecordBatchReader, media: str, caps: tuple[int, int]) -> Rendered:
+    safe = media == CSV
+    found = _lines(columns, batches, caps, lambda row: _csv_line(row, safe=safe))
+    header = _csv_line([column.name for column in columns], safe=safe)
+    return Rendered(b"".join([header, *found.lines]), len(found.lines), found.truncated)
+
+
+def _lines(
+    columns: list[Column],
+    batches: pa.RecordBatchReader,
+    caps: tuple[int, int],
+    encode: Callable[[tuple[Any, ...]], bytes],
+) -> _Lines:
     max_rows, max_bytes = caps
-    if media == ARROW:
-        return _arrow(batches, max_rows, max_bytes)
-    encode = _csv_line if media == CSV else _json_line
-    lines, count, size, truncated = [], 0, 0, False
+    lines: list[bytes] = []
+    size = 0
     for row in _rows(columns, batches):
-        line = encode(columns, row) if count < max_rows else b""
+        if len(lines) == max_rows:
+            return _Lines(lines, truncated=True)
+        line = encode(row)
         size += len(line) + 1
-        if count == max_rows or size > max_bytes:
-            truncated = True
-            break
+        if size > max_bytes:
+            if not lines:
+                raise _too_wide(max_bytes)
+            return _Lines(lines, truncated=True)
         lines.append(line)
-        count += 1
-    if truncated and not count and max_rows:
-        raise _too_wide(max_bytes)
-    if media == CSV:
-        header = _csv_line([Column("", "VARCHAR")] * len(columns), [column.name for column in columns])
-        return Rendered(b"".join([header, *lines]), count, truncated)
-    head = {"columns": [column._asdict() for column in columns]}
-    tail = {"row_count": count, "truncated": truncated, **facts()}
-    body = (
-        json.dumps(head, ensure_ascii=False)[:-1].encode()
-        + b', "rows": ['
-        + b", ".join(lines)
-        + b"], "
-        + json.dumps(tail)[1:].encode()
-    )
-    return Rendered(body, count, truncated)
+    return _Lines(lines, truncated=False)
 
 
 def _too_wide(max_bytes: int) -> LedgerError:
@@ -96,7 +139,8 @@ def _too_wide(max_bytes: int) -> LedgerError:
     )
 
 
-def _arrow(batches: pa.RecordBatchReader, max_rows: int, max_bytes: int) -> Rendered:
+def _columnar(batches: pa.RecordBatchReader, media: str, caps: tuple[int, int], facts: Facts) -> Rendered:
+    max_rows, max_bytes = caps
     kept, count, size, truncated = [], 0, 0, False
     for part in _parts(batches):
         fits = part.slice(0, max_rows - count)
@@ -110,16 +154,21 @@ def _arrow(batches: pa.RecordBatchReader, max_rows: int, max_bytes: int) -> Rend
             break
     if truncated and not count and max_rows:
         raise _too_wide(max_bytes)
+    told = {"row_count": count, "truncated": truncated, **facts()}
+    metadata = {f"ledger.{name}": json.dumps(value).strip('"') for name, value in told.items()}
+    table = pa.Table.from_batches(kept, batches.schema).replace_schema_metadata(metadata)
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batches.schema) as writer:
-        for part in kept:
-            writer.write_batch(part)
+    if media == PARQUET:
+        pq.write_table(table, sink, compression="zstd")
+    else:
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
     return Rendered(sink.getvalue().to_pybytes(), count, truncated)
 
 
 def _rows(columns: list[Column], batches: pa.RecordBatchReader) -> Iterable[tuple[Any, ...]]:
     convert = [
-        _converter(field.type, column.type) for field, column in zip(batches.schema, columns, strict=True)
+        converter(field.type, column.type) for field, column in zip(batches.schema, columns, strict=True)
     ]
     for part in _parts(batches):
         yield from zip(*(to(part.column(at)) for at, to in enumerate(convert)), strict=True)
@@ -132,98 +181,25 @@ def _parts(batches: pa.RecordBatchReader) -> Iterable[pa.RecordBatch]:
             yield batch.slice(low, PART_ROWS)
 
 
-def _converter(arrow: pa.DataType, duck: str) -> Callable[[pa.Array], list[Any]]:
-    """From an Arrow column to plain values for JSON."""
-    if pa.types.is_timestamp(arrow):
-        return lambda array: [
-            None if value is None else _time(value, arrow.unit, zone=arrow.tz is not None)
-            for value in array.cast(pa.int64()).to_pylist()
-        ]
-    if isinstance(arrow, pa.BaseExtensionType):
-        storage = _converter(arrow.storage_type, duck)
-        return lambda array: storage(array.storage)
-    if duck == "JSON":
-        return lambda array: [_parsed(value) for value in array.to_pylist()]
-    if pa.types.is_string(arrow) or pa.types.is_boolean(arrow):
-        return lambda array: array.to_pylist()
-    return lambda array: [_plain(value) for value in _values(array)]
-
-
-def _values(array: pa.Array) -> list[Any]:
-    """Python values. Nested times lose their zone first, which is UTC: Arrow would need a time zone database for it."""
-    if pa.types.is_nested(array.type):
-        array = array.cast(_zoneless(array.type))
-    return list(array.to_pylist(maps_as_pydicts="lossy"))
-
-
-def _zoneless(arrow: pa.DataType) -> pa.DataType:
-    if pa.types.is_timestamp(arrow) and arrow.tz is not None:
-        return pa.timestamp(arrow.unit)
-    if pa.types.is_list(arrow):
-        return pa.list_(_zoneless(arrow.value_type))
-    if pa.types.is_struct(arrow):
-        return pa.struct([pa.field(field.name, _zoneless(field.type)) for field in arrow])
-    return arrow
-
-
-def _time(value: int, unit: str, *, zone: bool) -> str | None:
-    microseconds = {"s": 1_000_000, "ms": 1_000, "us": 1}.get(unit)
+def _json_text(value: Any) -> bytes:
     try:
-        whole = value // 1_000 if microseconds is None else value * microseconds
-        return (_EPOCH + timedelta(microseconds=whole)).isoformat() + ("Z" if zone else "")
-    except OverflowError:
-        return "infinity" if value > 0 else "-infinity"
+        return _encode(value)
+    except UnicodeEncodeError:  # half of a surrogate pair, which a JSON text may hold
+        return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
 
 
-def _parsed(text: str | None) -> Any:
-    try:
-        return None if text is None else _plain(json.loads(text))
-    except (ValueError, RecursionError):
-        return text
-
-
-def _plain(value: Any) -> Any:  # noqa: PLR0911  (one line for each kind of value)
-    if value is None or isinstance(value, str | bool):
-        return value
-    if isinstance(value, int):
-        return value if -MAX_INTEGER <= value <= MAX_INTEGER else str(value)
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    if isinstance(value, Decimal):
-        return (
-            _plain(int(value))
-            if value == value.to_integral_value() and value.as_tuple().exponent == 0
-            else str(value)
-        )
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, datetime):
-        return value.isoformat() + ("" if value.tzinfo else "Z")
-    if isinstance(value, date | time):
-        return value.isoformat()
-    if isinstance(value, dict):
-        return {str(key): _plain(member) for key, member in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(member) for member in value]
-    return str(value)
-
-
-def _json_line(_columns: list[Column], row: Iterable[Any]) -> bytes:
-    return json.dumps(row, ensure_ascii=False).encode("utf-8", "replace")
-
-
-def _csv_line(columns: list[Column], row: Iterable[Any]) -> bytes:
+def _csv_line(row: Iterable[Any], *, safe: bool) -> bytes:
     line = io.StringIO()
-    csv.writer(line).writerow([_csv_cell(value) for _, value in zip(columns, row, strict=True)])
+    csv.writer(line).writerow([_csv_cell(value, safe=safe) for value in row])
     return line.getvalue().encode("utf-8", "replace")
 
 
-def _csv_cell(value: Any) -> Any:
+def _csv_cell(value: Any, *, safe: bool) -> Any:
     """Text that a spreadsheet would take for a formula gets a leading apostrophe (threat 38); numbers stay numbers."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dict | list):
         value = json.dumps(value, ensure_ascii=False)
-    if isinstance(value, str) and value.startswith(FORMULA_STARTS):
+    if safe and isinstance(value, str) and value.startswith(FORMULA_STARTS):
         return f"'{value}"
     return value

@@ -6,6 +6,7 @@ import resource
 import signal
 
 NICENESS = 10
+NOBODY = 65_534
 
 
 def confine(address_space_bytes: int) -> None:
@@ -23,6 +24,14 @@ def confine(address_space_bytes: int) -> None:
 def forbid_opening() -> None:
     """From here on this process opens no file and no socket; the descriptors it has keep working."""
     _limit(resource.RLIMIT_NOFILE, 0)
+
+
+def become_nobody() -> None:
+    """Where the service may give up its user (it runs as root), the worker is nobody: what belongs to the ledger is not its own."""
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setgid(NOBODY)
+        os.setuid(NOBODY)
 
 
 def expire(seconds: float) -> None:

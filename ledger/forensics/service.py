@@ -1,25 +1,36 @@
-"""Analysts' SQL as a service: one worker process, one query at a time, a short queue before it."""
+"""Analysts' SQL as a service: a few worker processes, one query at a time in each, a short queue before them."""
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+import secrets
+import threading
+import time
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
 from ledger.core.errors import Code, LedgerError
+from ledger.core.keyhistory import KeyHistory
+from ledger.core.merkle import root_at
+from ledger.core.tiles import TileHashes
 from ledger.forensics.engine import Query
-from ledger.forensics.process import Bounds, WorkerProcess
+from ledger.forensics.parameters import MAX_PARAMETERS, Value, to_wire
+from ledger.forensics.process import Bounds, Sealed, WorkerProcess
 from ledger.forensics.render import JSON, MEDIA_TYPES
+from ledger.forensics.sealed import SealedTables
 from ledger.log.log import Log
-from ledger.log.schema import Head
+from ledger.storage.removed import Removed
+from ledger.storage.schema import Head
 
 DEADLINE_S = 30.0
 MAX_ROWS = 10_000
 MAX_BYTES = 16 * 1024 * 1024
 MAX_SQL_CHARACTERS = 100_000
-MAX_PARAMETERS = 100
 MAX_WAITING = 16
+WORKERS = 2  # each may keep one core busy
 RETRY_AFTER_S = 2
+POLL_S = 0.05
 MEMORY_BYTES = 1024**3
 ADDRESS_SPACE_BYTES = 5 * 1024**3  # DuckDB reserves 2 GiB of it without using them
 
@@ -29,7 +40,7 @@ class QueryResult(NamedTuple):
 
     Attributes:
         body: the rows, as `media_type`.
-        media_type: `application/json`, `text/csv` or `application/vnd.apache.arrow.stream`.
+        media_type: one of `render.MEDIA_TYPES`.
         row_count: number of rows in the body.
         truncated: there are more; a cap of rows or bytes was met.
         size: the log's size that was asked: every record acknowledged before the query is within it.
@@ -46,6 +57,36 @@ class QueryResult(NamedTuple):
     seconds: float
 
 
+class Running(NamedTuple):
+    """A query that waits or runs.
+
+    Attributes:
+        id: by which it may be cancelled.
+        seconds: since it was asked.
+        waiting: no worker has it yet.
+        fraction: how far it has come, 0 to 1, as DuckDB reckons; None where that is not known.
+    """
+
+    id: str
+    seconds: float
+    waiting: bool
+    fraction: float | None
+
+
+class _Asked:
+    """A query on its way."""
+
+    def __init__(self) -> None:
+        self.since = time.monotonic()
+        self.worker: WorkerProcess | None = None
+        self.cancelled = False
+
+    def told(self, name: str, now: float) -> Running:
+        worker = self.worker
+        fraction = None if worker is None else worker.fraction
+        return Running(name, now - self.since, worker is None, fraction)
+
+
 class QueryService:
     """Runs queries for a log, on an event loop without blocking it."""
 
@@ -53,67 +94,146 @@ class QueryService:
         self,
         log: Log,
         *,
+        tables: Path | None = None,
+        workers: int = WORKERS,
         deadline_s: float = DEADLINE_S,
         max_rows: int = MAX_ROWS,
         max_bytes: int = MAX_BYTES,
         memory_bytes: int = MEMORY_BYTES,
         address_space_bytes: int = ADDRESS_SPACE_BYTES,
+        **sealing: int,
     ) -> None:
-        """Nothing is started before the first query or `warm`."""
-        self._log = log
+        """Nothing is started before the first query or `warm`.
+
+        Args:
+            log: what is asked.
+            tables: a folder for the sealed tables of a log that is not small; it is emptied. None: each worker takes in the whole log.
+            workers: processes, at most; each runs one query at a time.
+            deadline_s: seconds for one query.
+            max_rows: rows of an answer, at most.
+            max_bytes: bytes of an answer, at most.
+            memory_bytes: what DuckDB allows itself in one worker.
+            address_space_bytes: what the operating system allows to one worker.
+            sealing: of `SealedTables`.
+        """
+        self._log, self._workers = log, workers
         self._max_rows, self._max_bytes = max_rows, max_bytes
         self._bounds = Bounds(deadline_s, memory_bytes, address_space_bytes)
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="queries")
-        self._worker: WorkerProcess | None = None
-        self._waiting = 0
+        self._threads = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="queries")
+        self._tables = None if tables is None else SealedTables(log, tables, **sealing)
+        self._lock = threading.Lock()
+        self._idle: list[WorkerProcess] = []
+        self._started: list[WorkerProcess] = []  # all that may be alive
+        self._asked: dict[str, _Asked] = {}
+        self._closed = False
 
     async def run(
         self,
         sql: str,
-        parameters: Mapping[str, Any] | None = None,
+        parameters: Mapping[str, Value] | None = None,
         *,
         limit: int | None = None,
         media: str = JSON,
+        as_of: int | None = None,
+        offset: int = 0,
+        contents: bool = True,
+        id: str | None = None,  # noqa: A002 - what it is called on the wire
     ) -> QueryResult:
         """Answer one query over everything that was acknowledged before this call.
 
         Args:
-            sql: one SELECT over the views `records` and `actions`.
-            parameters: values of its `$name` parameters: text, integers, booleans or None.
+            sql: one SELECT over the views.
+            parameters: values of its `$name` parameters.
             limit: most rows; the service's own limit when None or larger.
             media: one of `render.MEDIA_TYPES`.
+            as_of: answer what the log answered when it had this many entries (but for what was erased since); None: now.
+            offset: rows to leave out.
+            contents: with contents and persons; else only their commitments.
+            id: by which it may be cancelled.
 
         Raises:
             LedgerError: `query-refused` (not one SELECT, a limit exceeded), `query-failed` (DuckDB's words), `query-timeout`,
-                `query-killed` (memory), `queries-busy` (try again later), `evidence-altered` (what is stored is not what the log signed).
+                `query-killed` (memory, or cancelled), `queries-busy` (try again later), `evidence-altered` (what is stored is not
+                what the log signed).
         """
-        query = self._checked(sql, parameters or {}, limit, media)
-        if self._waiting >= MAX_WAITING:
-            raise LedgerError(
-                Code.QUERIES_BUSY,
-                f"{MAX_WAITING} queries are waiting: ask again in a moment",
-                retry_after=RETRY_AFTER_S,
-            )
-        self._waiting += 1
+        query = self._checked(sql, parameters or {}, limit, media)._replace(
+            as_of=as_of, offset=offset, contents=contents
+        )
+        name = id or secrets.token_hex(8)
+        with self._lock:
+            if len(self._asked) >= MAX_WAITING + self._workers:
+                raise LedgerError(
+                    Code.QUERIES_BUSY,
+                    f"{MAX_WAITING} queries are waiting: ask again in a moment",
+                    retry_after=RETRY_AFTER_S,
+                )
+            if name in self._asked:
+                raise LedgerError(Code.QUERY_REFUSED, "a query with this id is running: choose another")
+            asked = self._asked[name] = _Asked()
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, query)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, query, asked)
+        except asyncio.CancelledError:
+            self.cancel(name)  # whoever asked has gone
+            raise
         finally:
-            self._waiting -= 1
+            self._asked.pop(name, None)
 
-    async def warm(self) -> None:
-        """Start the worker and fill it, so that the first query need not wait for that."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._filled)
-
-    async def close(self) -> None:
-        """Kill the worker, with whatever it runs."""
-        worker = self._worker
+    def cancel(self, id: str) -> bool:  # noqa: A002
+        """End a query; False where there is none of that id."""
+        asked = self._asked.get(id)
+        if asked is None:
+            return False
+        asked.cancelled = True
+        worker = asked.worker
         if worker is not None:
             worker.kill()
-        await asyncio.to_thread(self._thread.shutdown, cancel_futures=True)
-        if self._worker is not None:
-            self._worker.close()
+        return True
 
-    def _checked(self, sql: str, parameters: Mapping[str, Any], limit: int | None, media: str) -> Query:
+    def running(self) -> list[Running]:
+        """The queries that wait or run, oldest first."""
+        now = time.monotonic()
+        return [asked.told(name, now) for name, asked in list(self._asked.items())]
+
+    def forget_removed(self) -> None:
+        """Let go of everything that workers and tables hold of what the log says is gone; on return no process and no file has it.
+
+        Waits for queries that are under way, at most their deadline; what is not done then is ended.
+        """
+        removed, deadline = self._log.removed, time.monotonic() + self._bounds.deadline_s
+        with self._lock:
+            stale = [worker for worker in self._idle if worker.removed is not removed]
+            self._idle = [worker for worker in self._idle if worker not in stale]
+        for worker in stale:
+            worker.close()
+        if self._tables is not None:
+            self._tables.forget_removed(self._bounds.deadline_s)
+        while busy := self._knowing_too_much(removed):
+            if time.monotonic() > deadline:
+                for worker in busy:
+                    worker.kill()
+            time.sleep(POLL_S)
+
+    def _knowing_too_much(self, removed: Removed) -> list[WorkerProcess]:
+        with self._lock:
+            self._started = [worker for worker in self._started if worker.alive]
+            return [worker for worker in self._started if worker.removed is not removed]
+
+    async def warm(self) -> None:
+        """Start a worker and fill it, so that the first query need not wait for that."""
+        await asyncio.get_running_loop().run_in_executor(self._threads, self._warm)
+
+    async def close(self) -> None:
+        """Kill the workers, with whatever they run."""
+        self._closed = True
+        for name in list(self._asked):
+            self.cancel(name)
+        await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)
+        for worker in self._idle:
+            worker.close()
+        if self._tables is not None:
+            await asyncio.to_thread(self._tables.close)
+
+    def _checked(self, sql: str, parameters: Mapping[str, Value], limit: int | None, media: str) -> Query:
         if len(sql) > MAX_SQL_CHARACTERS or len(parameters) > MAX_PARAMETERS:
             raise LedgerError(
                 Code.QUERY_REFUSED,
@@ -125,59 +245,126 @@ class QueryService:
             raise LedgerError(
                 Code.QUERY_REFUSED, f"an answer comes as {', '.join(MEDIA_TYPES)}, not as {media}"
             )
-        for name, value in parameters.items():
-            if not (value is None or isinstance(value, str | int)):
-                raise LedgerError(
-                    Code.QUERY_REFUSED,
-                    f"the parameter {name} is neither text, an integer nor a boolean",
-                    path=name,
-                )
         return Query(
             sql,
-            dict(parameters),
+            {name: to_wire(value) for name, value in parameters.items()},
             media,
             self._max_rows if limit is None else min(limit, self._max_rows),
             self._max_bytes,
         )
 
-    # -- in the thread of queries ------------------------------------------------------------------------------------
+    # -- in the threads of queries -----------------------------------------------------------------------------------
 
-    def _run(self, query: Query) -> QueryResult:
+    def _run(self, query: Query, asked: _Asked) -> QueryResult:
         head = self._log.head()
-        try:
-            answer = self._filled(head).ask(query, head)
-        except LedgerError as error:
-            if error.code in (Code.QUERY_TIMEOUT, Code.QUERY_KILLED, Code.EVIDENCE_ALTERED):
-                self._drop()
-                with contextlib.suppress(RuntimeError):  # closing
-                    self._thread.submit(self._filled)  # so that the next query finds one
-            raise
+        query = self._dated(query, head)
+        with self._worker(head) as worker:
+            asked.worker = worker
+            if asked.cancelled:
+                raise _cancelled()
+            try:
+                answer = worker.ask(query, head.note)
+            except LedgerError as error:
+                if asked.cancelled and error.code == Code.QUERY_KILLED:
+                    raise _cancelled() from None
+                raise
+            finally:
+                asked.worker = None
         facts = answer.header
         return QueryResult(
             answer.body,
             query.media,
             facts["row_count"],
             facts["truncated"],
-            head.size,
-            head.root,
+            facts["size"],
+            bytes.fromhex(facts["root"]),
             facts["seconds"],
         )
 
-    def _filled(self, head: Head | None = None) -> WorkerProcess:
-        """A live worker that has taken in everything up to `head`."""
-        head = head or self._log.head()
-        if self._worker is not None and (not self._worker.alive or self._worker.filled > head.size):
-            self._drop()
-        if self._worker is None:
-            self._worker = WorkerProcess(self._log.vkey, self._bounds)
-        try:
-            self._worker.fill(self._log, head)
-        except BaseException:  # it may have got a part of it, and must not get that part twice
-            self._drop()
-            raise
-        return self._worker
+    def _dated(self, query: Query, head: Head) -> Query:
+        """With the root of the size it is about, where that is not the newest."""
+        if query.as_of is None or query.as_of >= head.size:
+            return query._replace(as_of=None)
+        root = root_at(query.as_of, TileHashes(self._log.tile, query.as_of))
+        return query._replace(root=root.hex())
 
-    def _drop(self) -> None:
-        if self._worker is not None:
-            self._worker.close()
-            self._worker = None
+    def _warm(self) -> None:
+        with self._worker(self._log.head()):
+            pass
+
+    @contextlib.contextmanager
+    def _worker(self, head: Head) -> Iterator[WorkerProcess]:
+        """A worker that has taken in everything up to `head`, for one query."""
+        worker = self._taken(head)
+        try:
+            yield worker
+        except LedgerError as error:
+            if error.code in (Code.QUERY_TIMEOUT, Code.QUERY_KILLED, Code.EVIDENCE_ALTERED):
+                worker.close()
+                with contextlib.suppress(RuntimeError):  # closing
+                    self._threads.submit(self._warm)  # so that the next query finds one
+                raise
+            self._give_back(worker)
+            raise
+        except BaseException:
+            worker.close()
+            raise
+        self._give_back(worker)
+
+    def _give_back(self, worker: WorkerProcess) -> None:
+        with self._lock:
+            if worker.alive and not self._closed and worker.removed is self._log.removed:
+                self._idle.append(worker)
+                return
+        worker.close()
+
+    def _taken(self, head: Head) -> WorkerProcess:
+        for _ in range(2):
+            worker = self._some(head)
+            try:  # what it has got a part of, it must not get twice
+                if worker.fill(self._log, head):
+                    return worker
+            except BaseException:
+                worker.close()
+                raise
+            worker.close()
+            if self._tables is not None:
+                self._tables.renew()
+        raise LedgerError(
+            Code.QUERIES_BUSY,
+            "the log is being taken in anew: ask again in a moment",
+            retry_after=RETRY_AFTER_S,
+        )
+
+    def _some(self, head: Head) -> WorkerProcess:
+        """An idle worker that knows nothing which is gone, or a new one."""
+        removed = (
+            self._log.removed
+        )  # before anything is read: who is told something else meanwhile is not kept
+        keys = self._log.keys  # after the head was: it is signed with one of them
+        sealed = None if self._tables is None else self._tables.ready(head, self._bounds.deadline_s)
+        with self._lock:
+            fit = [
+                worker
+                for worker in self._idle
+                if worker.alive
+                and worker.removed is removed
+                and worker.keys == keys
+                and worker.sealed is sealed
+                and worker.filled <= head.size
+            ]
+            dropped = [worker for worker in self._idle if worker not in fit]
+            found, self._idle = (fit.pop() if fit else None), fit
+        for worker in dropped:
+            worker.close()
+        return found or self._start(keys, sealed, removed)
+
+    def _start(self, keys: KeyHistory, sealed: Sealed | None, removed: Removed) -> WorkerProcess:
+        with self._lock:  # who asks which there are must not miss one
+            worker = WorkerProcess(keys, self._bounds, sealed, removed)
+            self._started = [each for each in self._started if each.alive] + [worker]
+        return worker
+
+
+def _cancelled() -> LedgerError:
+    return LedgerError(Code.QUERY_KILLED, "the query was cancelled")

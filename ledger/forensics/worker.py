@@ -7,16 +7,23 @@ each, on standard output). It knows the log only by its verifier key, and answer
 import os
 import sys
 import time
+from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
 
 from ledger.core.errors import LedgerError
+from ledger.core.keyhistory import KeyHistory
 from ledger.forensics.engine import Engine, Query
-from ledger.forensics.evidence import Evidence, checked_persons
+from ledger.forensics.evidence import Evidence, altered, checked_persons
 from ledger.forensics.frames import Frame, read_frame, write_frame
+from ledger.forensics.gauge import Needle
+from ledger.forensics.parameters import from_wire
 from ledger.forensics.render import MEDIA_TYPES
-from ledger.forensics.sandbox import confine, expire, forbid_opening
+from ledger.forensics.sandbox import become_nobody, confine, expire, forbid_opening
+from ledger.forensics.stored import OutdatedError
+from ledger.storage.manifest import FileInfo
+from ledger.storage.synced import digest_of
 
 GRACE_S = 2.0
 
@@ -26,12 +33,25 @@ class Worker:
 
     def __init__(self, opening: dict[str, Any]) -> None:
         confine(opening["address_space_bytes"])
+        self.outdated = False
         self._deadline_s: float = opening["deadline_s"]
-        self._evidence = Evidence(opening["vkey"])
-        self._engine = Engine(opening["memory_bytes"])
+        self._evidence = Evidence(KeyHistory.from_json(opening["keys"]))
+        sealed, path, size = opening.get("sealed"), None, 0
+        if sealed is not None:
+            path, size = Path(sealed["path"]), sealed["size"]
+            self._evidence.follow(
+                size, [bytes.fromhex(node) for node in sealed["nodes"]], bytes.fromhex(sealed["prev"])
+            )
+            if digest_of(path) != FileInfo(*sealed["info"]):
+                self._evidence.altered = altered(
+                    "the sealed tables of the queries are not those that were made"
+                )
+        self._engine = Engine(opening["memory_bytes"], sealed=path, size=size)
         for media in MEDIA_TYPES:  # whatever is imported at first use is imported now
             self._engine.answer(Query("SELECT now(), [{'a': 1.5}], 'x', 1", {}, media, 1, 10_000), dict)
+        Needle.at(opening["gauge"]).follow(self._engine.progress)
         forbid_opening()
+        become_nobody()
 
     def take(self, frame: Frame) -> None:
         """Take in entries or persons. What does not hold is remembered, and told to whoever asks next."""
@@ -40,12 +60,18 @@ class Worker:
         table = pa.ipc.open_stream(frame.body).read_all()
         try:
             if frame.header["kind"] == "persons":
-                self._engine.take_persons(checked_persons(table))
+                self._take_persons(checked_persons(table))
                 return
             for batch in table.combine_chunks().to_batches():
-                self._engine.take(self._evidence.take(batch))
+                self._engine.take(self._evidence.take(batch), self._evidence.size)
         except LedgerError as error:
             self._evidence.altered = error
+
+    def _take_persons(self, persons: pa.Table) -> None:
+        try:
+            self._engine.take_persons(persons)
+        except OutdatedError:
+            self.outdated = True
 
     def answer(self, frame: Frame) -> tuple[dict[str, Any], bytes]:
         """The answer's header and body."""
@@ -53,11 +79,12 @@ class Worker:
         try:
             root = self._evidence.check(frame.body)
             started = time.perf_counter()
-            query = Query(
-                asked["sql"], asked["parameters"], asked["media"], asked["max_rows"], asked["max_bytes"]
-            )
             expire(self._deadline_s + GRACE_S)
-            facts = {"size": self._evidence.size, "root": root.hex()}
+            query = Query(**{name: asked[name] for name in Query._fields})
+            query = query._replace(
+                parameters={name: from_wire(value) for name, value in query.parameters.items()}
+            )
+            facts = {"size": query.as_of or self._evidence.size, "root": query.root or root.hex()}
             rendered = self._engine.answer(query, lambda: {**facts, "seconds": _since(started)})
         except LedgerError as error:
             return {"code": error.code, "detail": error.detail}, b""
@@ -85,7 +112,7 @@ def serve(asking: IO[bytes], answering: IO[bytes]) -> None:
         if frame.header["kind"] == "query":
             write_frame(answering, *worker.answer(frame))
         elif frame.header["kind"] == "filled":
-            write_frame(answering, {})
+            write_frame(answering, {"outdated": worker.outdated})
         else:
             worker.take(frame)
 

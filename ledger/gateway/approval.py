@@ -69,7 +69,7 @@ class Approver:
         Raises:
             ValueError: the variable that should hold the token is empty.
         """
-        headers = {"Accept": "application/json"}
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
         if settings.token_variable:
             token = os.environ.get(settings.token_variable, "").strip()
             if not token:
@@ -118,7 +118,9 @@ class Approver:
         ) as response:
             if response.status_code != httpx.codes.OK:
                 raise _NoAnswerError(f"status {response.status_code}")
-            async for chunk in response.aiter_bytes():
+            if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+                raise _NoAnswerError("an answer in an encoding that was not asked for")
+            async for chunk in response.aiter_raw():  # decoded it may be gigabytes before it is counted
                 body += chunk
                 if len(body) > MAX_ANSWER_BYTES:
                     raise _NoAnswerError("an answer of more than 64 KiB")

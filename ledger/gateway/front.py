@@ -6,7 +6,6 @@ import ipaddress
 import re
 from collections.abc import Iterable
 from typing import Final
-from urllib.parse import urlsplit
 
 from ledger.gateway.message import INVALID_REQUEST, NAMED_BY, Message
 from ledger.gateway.upstream import Headers, values
@@ -60,8 +59,8 @@ class Hosts:
         if len(host) != 1 or not self._known(host[0]):
             raise Turned(FORBIDDEN, "the Host is not this gateway's; --allow-host names another")
         for origin in values(headers, b"origin"):
-            parts = urlsplit(origin)
-            if parts.scheme not in {"http", "https"} or not self._known(parts.netloc):
+            scheme, _, netloc = origin.partition("://")
+            if scheme not in {"http", "https"} or not self._known(netloc):
                 raise Turned(FORBIDDEN, "the Origin is not this gateway's; --allow-host names another")
 
     def _known(self, host: str) -> bool:

@@ -152,7 +152,10 @@ def _check(policy: Policy, path: Path) -> None:
         raise PolicyError(f"{path}: require_approval needs [approval] with the url to ask")
     if policy.approval is None:
         return
-    parts = urlsplit(policy.approval.url)
+    try:
+        parts = urlsplit(policy.approval.url)
+    except ValueError as error:
+        raise PolicyError(f"{path}: approval.url: {error}") from None
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
         raise PolicyError(f"{path}: approval.url: http:// or https://, a host, and no user in it")
     if not 0 < policy.approval.timeout_s <= MAX_TIMEOUT_S:

@@ -30,7 +30,9 @@ class Events:
     def feed(self, chunk: bytes) -> Iterator[Event]:
         """The events that end in this piece."""
         self._rest += chunk
-        if self._first and len(self._rest) >= len(BYTE_ORDER_MARK):
+        if self._first:
+            if len(self._rest) < len(BYTE_ORDER_MARK) and BYTE_ORDER_MARK.startswith(self._rest):
+                return  # it may become one, and only here
             self._first = False
             if self._rest.startswith(BYTE_ORDER_MARK):
                 del self._rest[: len(BYTE_ORDER_MARK)]

@@ -25,7 +25,7 @@ CHUNK_BYTES: Final = 256 * 1024
 MAX_HELD: Final = 256
 TOO_LONG: Final = f"a message is at most {MAX_LINE_BYTES:,} bytes"
 # The ledger's credentials are the gateway's: the server it starts has no use for them but a bad one.
-WITHHELD: Final = ("AGENT_LEDGER_TOKEN",)
+WITHHELD: Final = ("AGENT_LEDGER_TOKEN", "AGENT_LEDGER_KEY", "AGENT_LEDGER_KEY_NEXT")
 
 log = logging.getLogger(__name__)
 

@@ -39,8 +39,10 @@ class Upstream:
             ValueError: the url is no http(s) URL, or holds a user.
         """
         parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.fragment:
-            raise ValueError(f"{url!r}: http:// or https://, a host, and neither a user nor a fragment")
+        if "@" in parts.netloc:
+            raise ValueError("the server's URL has a user or a password in it, which others could read")
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.fragment:
+            raise ValueError(f"{url!r}: http:// or https://, a host, and no fragment")
         self.url = httpx.URL(url)
         self.path = self.url.path or "/"
         self.name = parts.hostname

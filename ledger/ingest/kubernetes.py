@@ -79,7 +79,7 @@ def read(body: bytes, *, media_type: str = JSON, submitter: str) -> Reading:
         events = _outer(body)
     except msgspec.ValidationError:  # no items: a single event
         return read_each([body], make)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FormatError(Code.MALFORMED_JSON, f"not an EventList of {API_VERSION}: {error}") from None
     if events.apiVersion != API_VERSION:
         raise invalid("apiVersion", f"{events.apiVersion[:64]!a}, where {API_VERSION} is understood")

@@ -1,33 +1,43 @@
-"""What a start establishes before the first write: the database is whole as far as the head anchor knows, and signed by this key.
+"""What a start establishes before the first write: what is stored is whole as far as the head anchor knows, and signed by this key.
 
-This is not a verification (that reads every byte): it reads the leaf hashes, folds the tree, and compares roots.
+This is not a verification (that reads every byte). It reads the roots of the sealed segments' tiles and the leaf hashes of what is hot, folds
+the tree, and compares roots: ten million entries take as long as a hundred thousand.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
 
 from ledger.core.checkpoint import Checkpoint, open_checkpoint
 from ledger.core.entry import parse_entry
 from ledger.core.errors import Code, LedgerError
+from ledger.core.keyhistory import KEY_TYPES, KeyHistory
+from ledger.core.merkle import leaf_hash
 from ledger.core.note import NoteSigner
-from ledger.log.anchor import HeadAnchor
-from ledger.log.schema import Head
+from ledger.log.rotation import held
 from ledger.log.store import Store
-from ledger.log.tree import Tree, grow
-from ledger.log.written import Written
+from ledger.log.tree import Tree
+from ledger.storage.anchor import HeadAnchor
+from ledger.storage.schema import Head
 
 HASHES_PER_READ = 50_000
 
 
 def recover(
-    store: Store, signer: NoteSigner, anchor: HeadAnchor, *, accept_missing_anchor: bool
-) -> tuple[Written, bytes]:
-    """Read the head and rebuild what memory holds; returns it with the newest leaf hash.
+    store: Store, keys: KeyHistory, anchor: HeadAnchor, *, accept_missing_anchor: bool
+) -> tuple[Tree, Head, bytes]:
+    """Read the head and rebuild the tree; returns them with the newest leaf hash.
+
+    Args:
+        store: what is stored.
+        keys: the log's, as the own entries in it say: here it is seen that those are the log's.
+        anchor: the head anchor.
+        accept_missing_anchor: go on where there is none.
 
     Raises:
         LedgerError: `rolled-back`, `forked`, `origin-changed`, `anchor-missing`, `storage-failed`.
     """
     size = store.size()
-    anchored = _anchored(signer, anchor)
+    anchored = _anchored(keys, anchor)
     if anchored is None and size > 1 and not accept_missing_anchor:
         raise LedgerError(
             Code.ANCHOR_MISSING,
@@ -40,35 +50,40 @@ def recover(
             f"the database holds {size} entries, but {anchored.size} were acknowledged (head anchor {anchor.path}): it was rolled back, "
             "by a restore or a lost file. Nothing will be written; bring the missing entries back",
         )
-    _check_genesis(store, signer)
     note = store.newest_checkpoint()
     if note is None:
         raise LedgerError(
             Code.STORAGE_FAILED, "the newest entry has no checkpoint; run `agent-ledger verify`"
         )
-    checkpoint = open_checkpoint(note, [signer.key], signer.key.name)
-    tree = Tree(store.hashes)
-    reads = (store.hashes(low, min(low + HASHES_PER_READ, size)) for low in range(0, size, HASHES_PER_READ))
-    root_at_anchor = grow(tree, reads, anchored.size if anchored else size)
+    checkpoint = keys.open(note, own=True)
+    tree = _tree(store)
     if (checkpoint.size, checkpoint.root) != (size, tree.frontier.root()):
         raise LedgerError(
             Code.STORAGE_FAILED, "the stored hashes do not give the signed root; run `agent-ledger verify`"
         )
-    if anchored is not None and root_at_anchor != anchored.root:
+    _check_keys(store)
+    if anchored is not None and tree.root_at(anchored.size) != anchored.root:
         raise LedgerError(
             Code.FORKED,
             f"the database and the head anchor {anchor.path} disagree about the first {anchored.size} entries: one was rewritten",
         )
-    newest = store.entries(size - 1, size)[0]
-    written = Written.load(store, tree, Head(size, checkpoint.root, note, parse_entry(newest).recorded_at))
-    store.checkpoint_if_long()
+    newest = parse_entry(store.entries(size - 1, size)[0])
     try:
         anchor.advance(note, size)
     except OSError as error:
         raise LedgerError(
             Code.STORAGE_FAILED, f"the head anchor {anchor.path} cannot be written: {error}"
         ) from error
-    return written, store.hashes(size - 1, size)[0]
+    return tree, Head(size, checkpoint.root, note, newest.recorded_at), store.hashes(size - 1, size)[0]
+
+
+def _tree(store: Store) -> Tree:
+    roots = b"".join(segment.tile_roots() for segment in store.segments)
+    tree = Tree.load(store.hashes, roots)
+    size = store.size()
+    for low in range(tree.frontier.size, size, HASHES_PER_READ):
+        tree.extend(store.hashes(low, min(low + HASHES_PER_READ, size)))
+    return tree
 
 
 def refuse_other_anchor(signer: NoteSigner, anchor: HeadAnchor) -> None:
@@ -91,10 +106,10 @@ def refuse_other_anchor(signer: NoteSigner, anchor: HeadAnchor) -> None:
         )
 
 
-def _anchored(signer: NoteSigner, anchor: HeadAnchor) -> Checkpoint | None:
+def _anchored(keys: KeyHistory, anchor: HeadAnchor) -> Checkpoint | None:
     try:
         note = anchor.read()
-        return open_checkpoint(note, [signer.key], signer.key.name) if note is not None else None
+        return keys.open(note, own=True) if note is not None else None
     except OSError as error:
         raise LedgerError(
             Code.STORAGE_FAILED, f"the head anchor {anchor.path} cannot be read: {error}"
@@ -106,16 +121,53 @@ def _anchored(signer: NoteSigner, anchor: HeadAnchor) -> Checkpoint | None:
         ) from error
 
 
-def _check_genesis(store: Store, signer: NoteSigner) -> None:
-    first = store.entries(0, 1)
-    if not first:
-        raise LedgerError(
-            Code.STORAGE_FAILED,
-            "the log has no entry 0: it was never finished; remove the folder and make it again",
-        )
-    ext: Any = parse_entry(first[0]).members.get("ext", {})
-    if ext.get("log.origin") != signer.key.name:
+def _check_keys(store: Store) -> None:
+    """The entries that say which keys the log had have the hashes that its tree is made of, whose root the key in force signed."""
+    for entry in store.own_entries(KEY_TYPES):
+        seq = parse_entry(entry).seq
+        if store.hashes(seq, seq + 1) != [leaf_hash(entry)]:
+            raise LedgerError(
+                Code.STORAGE_FAILED,
+                f"entry {seq}, which is about the log's keys, is not the one that was committed; run `agent-ledger verify`",
+            )
+
+
+def in_force(data: Path, store: Store, keys: KeyHistory, anchor: HeadAnchor) -> NoteSigner:
+    """Which of the keys that the folder has is the log's.
+
+    A crash within a rotation leaves two: the log's newest word decides (docs/adr/0029).
+
+    Raises:
+        LedgerError: `origin-changed`: they are another log's; `key-file`: none of them; `rolled-back`: the anchor shows that one of them will be.
+    """
+    signers = held(data, keys)
+    if keys.origin != signers[0].key.name:
         raise LedgerError(
             Code.ORIGIN_CHANGED,
-            f"entry 0 says this log is {ext.get('log.origin')}, the key in the folder says {signer.key.name}",
+            f"entry 0 says this log is {keys.origin}, the key in the folder says {signers[0].key.name}",
         )
+    for signer in signers:
+        if signer.key == keys.current:
+            return signer
+    names = ", ".join(str(signer.key) for signer in signers)
+    anchored = _further(anchor, signers)
+    if anchored is not None and anchored.size > store.size():
+        raise LedgerError(
+            Code.ROLLED_BACK,
+            f"the database holds {store.size()} entries, but {anchored.size} were acknowledged (head anchor {anchor.path}), and the key "
+            f"was rotated meanwhile ({names}): it was rolled back, by a restore or a lost file. Nothing will be written; bring the missing "
+            "entries back",
+        )
+    raise LedgerError(
+        Code.KEY_FILE,
+        f"the log is signed with {keys.current} since entry {keys.terms[-1].start}, and the folder has {names}: put the key in force there "
+        "to continue the log; without it the folder is evidence (docs/keys.md)",
+    )
+
+
+def _further(anchor: HeadAnchor, signers: Sequence[NoteSigner]) -> Checkpoint | None:
+    try:
+        note = anchor.read()
+        return open_checkpoint(note, [signer.key for signer in signers]) if note is not None else None
+    except (LedgerError, OSError):
+        return None

@@ -1,18 +1,26 @@
-"""What the log's own entries say so far: whose signatures count, and what was erased. Each of them changes it for the entries after it."""
+"""What the log's own entries say so far: who may do what, whose signatures count, what is kept and what is gone. Each of them changes it for the entries
+after it.
+"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from ledger.core.ed25519 import check_public_key
 from ledger.core.entry import OWN_SUBMITTER
 from ledger.core.errors import Code, LedgerError
+from ledger.core.keyhistory import KEY_REVOKED, ROTATED, KeyHistory
+from ledger.core.peerkeys import TYPES as PEERS
+from ledger.core.peerkeys import PeerKeys
+from ledger.core.ranges import Ranges
 from ledger.core.text import parse_base64
+from ledger.log.access import Access
+from ledger.log.keeping import ERASED, GONE_PERSONS, PLACES, Keeping
+from ledger.log.keeping import TYPES as KEEPING
 
 GRANTED: Final = "log.access_granted"
 REVOKED: Final = "log.access_revoked"
-ERASED: Final = "log.content_erased"
-TYPES: Final = (GRANTED, REVOKED, ERASED)
+TYPES: Final = (GRANTED, REVOKED, *PEERS, *KEEPING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,33 +28,67 @@ class Standing:
     """The state after some entry. Never changed: a later one is made of it.
 
     Attributes:
+        keys: the log's own.
         agent_keys: the keys in force, key id → raw Ed25519 public key.
         given: every key id that was ever granted; one is never given to a second key.
-        erased: seq → members of that entry which the log says were erased.
+        access: the credentials in force.
+        keeping: retention policies, legal holds, and what was removed.
+        peers: the keys of others' logs: accepted, and followed.
     """
 
+    keys: KeyHistory = field(default_factory=lambda: KeyHistory(()))
     agent_keys: Mapping[str, bytes] = field(default_factory=dict)
     given: frozenset[str] = frozenset()
-    erased: Mapping[int, frozenset[str]] = field(default_factory=dict)
+    access: Access = field(default_factory=Access)
+    keeping: Keeping = field(default_factory=Keeping)
+    peers: PeerKeys = field(default_factory=PeerKeys)
 
-    def after(self, record: Mapping[str, Any]) -> "Standing":
-        """What holds once one of the log's own records is appended.
+    def after(self, record: Mapping[str, Any], seq: int) -> "Standing":
+        """What holds once one of the log's own records is appended as entry `seq`.
 
         Raises:
-            LedgerError: `key-exists` (a key id that was given before), `reserved-name`, `invalid-public-key`.
+            LedgerError: `key-exists` (a key id that was given before), `reserved-name`, `invalid-public-key`; `token-exists` and others of
+                `Access.granted`; `held` and others of `Keeping.after`; those of `KeyHistory.after`.
         """
         ext = record.get("ext", {})
-        if record["type"] == GRANTED and "log.public_key" in ext:
-            return self._granted(str(ext.get("log.key_id", "")), str(ext["log.public_key"]))
-        if record["type"] == REVOKED:
+        if record["type"] in (GRANTED, REVOKED):
+            return self._access(record, ext, seq)
+        if record["type"] in (ROTATED, KEY_REVOKED):
+            return replace(self, keys=self.keys.after(record["type"], ext, seq))
+        if record["type"] in PEERS:
+            return replace(self, peers=self.peers.after(record["type"], ext))
+        if record["type"] in KEEPING:
+            return replace(self, keeping=self.keeping.after(record["type"], ext, seq))
+        return self
+
+    def after_erasures(self, records: Sequence[Mapping[str, Any]], seq: int) -> "Standing":
+        """What holds once own records that all say what was erased are appended from entry `seq` on: what is gone is copied once, not for each.
+
+        Raises:
+            LedgerError: `held`.
+        """
+        exts = [record.get("ext", {}) for record in records]
+        told = {name: [each for ext in exts for each in ext.get(name, ())] for name in (PLACES, GONE_PERSONS)}
+        keeping = self.keeping.after(ERASED, told, seq)
+        erasing = keeping.erasing | Ranges([(seq, seq + len(records))])
+        return replace(self, keeping=replace(keeping, erasing=erasing))
+
+    def _access(self, record: Mapping[str, Any], ext: Mapping[str, Any], seq: int) -> "Standing":
+        """A credential or an agent's key, granted or revoked."""
+        if record["type"] == GRANTED and "log.credential" in ext:
+            return replace(self, access=self.access.granted(ext, str(record["time"]), seq))
+        if record["type"] == REVOKED and "log.name" in ext:
+            return replace(self, access=self.access.revoked(ext, str(record["time"])))
+        return self._agent(record["type"], ext)
+
+    def _agent(self, record_type: str, ext: Mapping[str, Any]) -> "Standing":
+        """An agent's key, granted or revoked."""
+        if record_type == REVOKED:
             left = {key: public for key, public in self.agent_keys.items() if key != ext.get("log.key_id")}
             return replace(self, agent_keys=left)
-        if record["type"] == ERASED:
-            erased = dict(self.erased)
-            for seq, member in ext.get("log.erased", []):
-                erased[seq] = erased.get(seq, frozenset()) | {member}
-            return replace(self, erased=erased)
-        return self
+        if "log.public_key" not in ext:
+            return self
+        return self._granted(str(ext.get("log.key_id", "")), str(ext["log.public_key"]))
 
     def _granted(self, key_id: str, text: str) -> "Standing":
         try:

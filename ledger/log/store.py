@@ -1,75 +1,113 @@
-"""The DuckDB file: rows in, rows out. Nothing here decides what may be written.
+"""Everything that is stored of a log, as one: sealed segments, full hot files that wait to be sealed, and the hot file that is written.
 
-The interface is narrow on purpose: a later release puts sealed segments behind it. Automatic checkpoints are off, because they
-stall commits for hundreds of milliseconds; a clean stop and a start with a long WAL checkpoint instead.
+    segment │ segment │ … │ full hot file │ hot file being written │ (an empty one, made before it is needed)
+
+What is read is looked up where it is now: a hot file that was sealed in the meantime is read on as a segment.
 """
 
 import contextlib
+import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeVar
 
-import duckdb
 import pyarrow as pa
 
-from ledger.core.entry import OWN_SUBMITTER, parse_entry
+from ledger.core import canonical
+from ledger.core.entry import parse_entry
 from ledger.core.errors import Code, LedgerError
-from ledger.log.contents import NO_CONTENTS, format_contents, parse_contents
-from ledger.log.files import sync_folder
-from ledger.log.schema import PERSON_SCHEMA, ROW_SCHEMA, Known, Row, StoredEntry
+from ledger.log.parts import Full, Hot, Part, Source, filled_by, full_parts, newest_note, sealed_end
 from ledger.records.members import PERSONS
-from ledger.records.prepared import Disclosed, Person
-from ledger.records.resources import schema_text
+from ledger.records.prepared import Person
+from ledger.storage.contents import stored_contents
+from ledger.storage.hot import ClosedError, HotFile
+from ledger.storage.layout import HOT, hot_path
+from ledger.storage.people import PersonStore
+from ledger.storage.removed import Removed
+from ledger.storage.schema import PERSON_SCHEMA, Known, Row, StoredEntry
+from ledger.storage.segment import Fetch, Segment
+from ledger.storage.torn import forget_torn_ends
 
-READ_BATCH_ROWS = 2_000
-READ_BATCH_BYTES = 32 * 1024 * 1024  # of contents
-OWN_END = f'"submitter":"{OWN_SUBMITTER}","v":1}}'
-WAL_CHECKPOINT_BYTES = 64 * 1024 * 1024
-_CONFIG: dict[str, str | int | float | list[str]] = {
-    "threads": 1,
-    "checkpoint_threshold": "1TB",
-    "autoinstall_known_extensions": False,
-    "autoload_known_extensions": False,
-}
-_COLUMNS = ", ".join(f'"{name}"' for name in ROW_SCHEMA.names)
-_PERSON_COLUMNS = ", ".join(f'"{name}"' for name in PERSON_SCHEMA.names)
+ROTATE_ENTRIES: Final = 200_000
+ROTATE_BYTES: Final = 256 * 1024 * 1024  # of rows: DuckDB holds in memory what is hot
+_NO_END: Final = 2**63
 
+logger = logging.getLogger(__name__)
 
-class StoreFailed(Exception):  # noqa: N818 - says what happened, as CommitFailed in the design does
-    """The database refused or broke during a write: what is on disk must be re-read before anyone is answered."""
+_T = TypeVar("_T")
 
 
 class Store:
-    """One open database. Writes come from one thread; reads from any."""
+    """What is stored. One thread appends; any may read, and any may rotate."""
 
-    def __init__(self, path: Path) -> None:
-        """Open `path`, replaying its WAL.
+    def __init__(
+        self,
+        data: Path,
+        segments: Sequence[Segment],
+        hots: Sequence[Hot],
+        people: PersonStore,
+        *,
+        rotate_entries: int = ROTATE_ENTRIES,
+        rotate_bytes: int = ROTATE_BYTES,
+        fetch: Fetch | None = None,
+    ) -> None:
+        """What was found in `data`, in order and without gaps; the last of `hots` is written on. `fetch` is what segments are opened with."""
+        self.people, self.fetch = people, fetch
+        self.work = threading.Event()  # a hot file is full
+        self.spare_wanted = threading.Event()  # the one that is written is half full
+        self._data, self._rotate_entries, self._rotate_bytes = data, rotate_entries, rotate_bytes
+        self._writing_lock = threading.Lock()
+        self._making = threading.Lock()  # of the next hot file
+        self._parts: tuple[Part, ...] = (
+            *(Part(segment.start, segment) for segment in segments),
+            *(
+                Part(hot.start, hot.file, filled=_share(hot.end - hot.start, hot.file.stored_bytes()))
+                for hot in hots[:-1]
+            ),
+            Part(hots[-1].start, hots[-1].file),
+        )
+        self._generation = hots[-1].generation
+        self._end = hots[-1].end
+        self._bytes = hots[-1].file.stored_bytes()
+        self._waiting = filled_by(self._parts)
+        self._spare: HotFile | None = None
 
-        Raises:
-            LedgerError: `storage-failed` when DuckDB cannot open it.
-        """
-        self.path = path
-        self._reading = threading.Lock()
-        self._open()
+    # -- what there is -----------------------------------------------------------------------------------------------
 
-    def _open(self) -> None:
-        try:
-            self._writer = duckdb.connect(str(self.path), config=dict(_CONFIG))
-            self._writer.execute("PRAGMA disable_checkpoint_on_shutdown")
-            self._reader = self._writer.cursor()
-            self._named = False  # whether the WAL's name is known to be on the disk
-        except duckdb.Error as error:
-            raise LedgerError(Code.STORAGE_FAILED, f"{self.path} cannot be opened: {error}") from error
+    @property
+    def segments(self) -> list[Segment]:
+        """The sealed segments, in order."""
+        return [part.source for part in self._parts if isinstance(part.source, Segment)]
 
-    @classmethod
-    def create(cls, path: Path) -> "Store":
-        """Make an empty database with its tables."""
-        store = cls(path)
-        store._writer.execute(schema_text("tables.sql"))
-        return store
+    @property
+    def sealed_end(self) -> int:
+        """The number of entries that are in segments."""
+        return sealed_end(self._parts)
 
-    # -- writing ---------------------------------------------------------------------------------------------------
+    def full(self) -> list[Full]:
+        """The hot files that wait to be sealed."""
+        return full_parts(self._parts)
+
+    @property
+    def full_end(self) -> int:
+        """The number of entries that are in segments, or in hot files that wait to be sealed."""
+        return self._parts[-1].start
+
+    @property
+    def waiting(self) -> float:
+        """How much waits to be sealed, in full hot files of the ordinary size; each is in memory as a whole."""
+        return self._waiting
+
+    @property
+    def _writing(self) -> HotFile:
+        file = self._parts[-1].source
+        if not isinstance(file, HotFile):
+            raise TypeError(file)
+        return file
+
+    # -- writing -----------------------------------------------------------------------------------------------------
 
     def append(self, rows: Sequence[Row], persons: Sequence[tuple[int, Person]], checkpoint: bytes) -> None:
         """Make `rows` durable in one transaction (one fsync), `checkpoint` on the last of them.
@@ -77,242 +115,283 @@ class Store:
         Raises:
             StoreFailed: the outcome is unknown until the file has been re-read.
         """
-        try:
-            self._insert(_rows_table(rows, checkpoint), persons)
-            if not self._named:
-                sync_folder(
-                    self.path.parent
-                )  # DuckDB made the WAL anew, synced it, and left its name to chance
-                self._named = True
-        except (duckdb.Error, MemoryError, RuntimeError, OSError) as error:
-            raise StoreFailed(str(error)) from error
+        with self._writing_lock:
+            before = self._writing.grown
+            self._writing.append(rows, persons, checkpoint)
+            self._end += len(rows)
+            self._bytes += self._writing.grown - before
+        if self._spare is None and self._filled() >= 1 / 2:
+            self.spare_wanted.set()
 
-    def _insert(self, batch: pa.Table, persons: Sequence[tuple[int, Person]]) -> None:  # noqa: ARG002
-        # DuckDB finds the two tables by their names here: registering them would write its catalog each time.
-        if not persons:
-            self._writer.execute("INSERT INTO entries SELECT * FROM batch")
-            return
-        people = _persons_table(persons)  # noqa: F841
-        self._writer.execute("BEGIN")
-        self._writer.execute("INSERT INTO persons SELECT * FROM people")
-        self._writer.execute("INSERT INTO entries SELECT * FROM batch")
-        self._writer.execute("COMMIT")
+    def _filled(self) -> float:
+        entries = self._end - self._parts[-1].start
+        return max(entries / self._rotate_entries, self._bytes / self._rotate_bytes)
 
-    def checkpoint_if_long(self) -> None:
-        """Fold a long WAL into the file. Called at start, before anyone waits."""
-        wal = self.path.with_name(self.path.name + ".wal")
-        if wal.exists() and wal.stat().st_size > WAL_CHECKPOINT_BYTES:
-            self._writer.execute("CHECKPOINT")
+    def rotate_if_full(self, removed: Removed) -> bool:
+        """Go on in a fresh hot file where this one is full; whether it was.
 
-    def fold(self) -> None:
-        """Write everything into the file anew, and sync it.
+        Raises:
+            LedgerError: `storage-failed`: no file could be made; this one is written on.
+        """
+        return self._filled() >= 1 and self.rotate(removed)
+
+    def rotate(self, removed: Removed) -> bool:
+        """Go on in a fresh hot file, the one so far is left to the sealer; False where it is empty, and nothing was done.
+
+        Args:
+            removed: what the log says is gone, up to the entry that was written last.
+
+        Raises:
+            LedgerError: `storage-failed`: no file could be made; this one is written on.
+        """
+        with self._making, self._writing_lock:
+            if self._end == self._parts[-1].start:
+                return False
+            fresh = self._spare or HotFile.create(hot_path(self._data, self._generation + 1))
+            self._spare = None
+            self._generation += 1
+            filled = _share(self._end - self._parts[-1].start, self._bytes)
+            full = self._parts[-1]._replace(removed=removed, filled=filled)
+            self._parts = (*self._parts[:-1], full, Part(self._end, fresh))
+            self._bytes, self._waiting = 0, filled_by(self._parts)
+        self.work.set()
+        return True
+
+    def prepare(self) -> None:
+        """Make the next hot file before it is needed: to make it takes longer than a commit.
 
         Raises:
             LedgerError: `storage-failed`.
         """
-        try:
-            self._writer.execute("CHECKPOINT")
-            self._named = False
-        except duckdb.Error as error:
-            raise LedgerError(Code.STORAGE_FAILED, f"{self.path} cannot be written: {error}") from error
+        with self._making:
+            if self._spare is None:
+                self._spare = HotFile.create(hot_path(self._data, self._generation + 1))
+
+    def sealed(self, start: int, segment: Segment) -> None:
+        """Read the entries from `start` on in their segment, no more in their hot file."""
+        with self._writing_lock:
+            self._parts = tuple(Part(start, segment) if part.start == start else part for part in self._parts)
+            self._waiting = filled_by(self._parts)
+
+    def replace(self, segment: Segment) -> None:
+        """Read a segment in its new generation. Who reads the old one reads on over files that are unlinked."""
+        with self._writing_lock:
+            self._parts = tuple(
+                Part(segment.start, segment) if part.start == segment.start else part for part in self._parts
+            )
+
+    def fold(self) -> None:
+        """Write what is in the newest hot file anew, and sync it.
+
+        Raises:
+            LedgerError: `storage-failed`.
+        """
+        self._writing.fold()
 
     def reopen(self) -> None:
-        """Forget what is in memory and read the file anew: after a commit that was not clean.
+        """Forget what is in memory of the newest hot file and read it anew: after a commit that was not clean.
 
         Raises:
             LedgerError: `storage-failed` when it cannot be opened.
         """
-        with self._reading:
-            self._close()
-            self._open()
+        with self._writing_lock:
+            self._writing.reopen()
+            bounds = self._writing.bounds()
+            self._end = bounds[1] if bounds else self._parts[-1].start
 
-    def close(self) -> None:
-        """Fold the WAL into the file and close it. A failure to fold loses nothing: the WAL stays, and is replayed."""
-        with self._reading:
-            with contextlib.suppress(duckdb.Error):
-                self._writer.execute("CHECKPOINT")
-            self._close()
+    def forget_torn_ends(self) -> None:
+        """Delete what was cut off of a WAL: it is known that nothing of it counts, and nobody could erase anything in it.
 
-    def _close(self) -> None:
-        with contextlib.suppress(duckdb.Error):
-            self._reader.close()
-            self._writer.close()
+        What cannot be deleted is told; a compaction and the next start try again.
+        """
+        try:
+            forget_torn_ends(self._data / HOT)
+            forget_torn_ends(self._data)  # where the database of version 1 stood
+        except OSError as error:
+            logger.warning(
+                "a torn end that was cut off could not be deleted, which is tried again: %s", error
+            )
 
-    # -- reading ---------------------------------------------------------------------------------------------------
+    def close(self, *, fold: bool = True) -> None:
+        """Let everything go; the WAL of the file that is written is folded in, unless it is another's now, or evidence.
+
+        What waits to be sealed is not: nobody should wait for that, and the next start replays it.
+        """
+        spare = [self._spare] if self._spare is not None else []
+        for hot in (*spare, *self.hots()):
+            hot.close(fold=fold and hot is self._writing)
+        for segment in self.segments:
+            segment.close()
+        self.people.close()
+
+    # -- reading -----------------------------------------------------------------------------------------------------
 
     def size(self) -> int:
-        """Number of stored entries.
-
-        Raises:
-            LedgerError: `storage-failed`, also when the sequence numbers are not 0 to n-1.
-        """
-        (count, highest), *_ = self._read("SELECT count(*), max(seq) FROM entries", [])
-        if count and highest != count - 1:
-            raise LedgerError(
-                Code.STORAGE_FAILED,
-                f"the database holds {count} entries but the highest is {highest}: run `agent-ledger verify`",
-            )
-        return int(count)
+        """Number of stored entries."""
+        return self._end
 
     def newest_checkpoint(self) -> bytes | None:
-        """The signed note on the last row, None in an empty log."""
-        rows = self._read("SELECT checkpoint FROM entries ORDER BY seq DESC LIMIT 1", [])
-        return rows[0][0].encode() if rows and rows[0][0] is not None else None
+        """The signed note on the newest row, None in an empty log."""
+        while True:
+            try:
+                return newest_note(self._parts)
+            except ClosedError:  # sealed meanwhile: its segment has it
+                continue
 
     def hashes(self, start: int, end: int) -> list[bytes]:
         """Leaf hashes of the entries [start, end)."""
-        rows = self._read("SELECT hash FROM entries WHERE seq >= ? AND seq < ? ORDER BY seq", [start, end])
-        return [row[0] for row in rows]
+        pieces = self._each(start, end, lambda source, low, high: source.hashes(low, high))
+        return [digest for piece in pieces for digest in piece]
 
     def entries(self, start: int, end: int) -> list[bytes]:
-        """Canonical bytes of the entries [start, end)."""
-        rows = self._read("SELECT entry FROM entries WHERE seq >= ? AND seq < ? ORDER BY seq", [start, end])
-        return [row[0].encode() for row in rows]
+        """Canonical bytes of the entries [start, end).
 
-    def stored(self, seq: int, introduced: Mapping[str, int]) -> StoredEntry | None:
-        """One entry with its contents and persons, None where there is none; `introduced` says where to look for a person."""
-        rows = self._read(f"SELECT {_COLUMNS} FROM entries WHERE seq = ?", [seq])
-        if not rows:
+        Raises:
+            LedgerError: `retired`: the bytes of one of them are no longer kept.
+        """
+        pieces = self._each(start, end, lambda source, low, high: source.entries(low, high))
+        return [entry for piece in pieces for entry in piece]
+
+    def stored(self, seq: int) -> StoredEntry | None:
+        """One entry with its contents and persons, None where there is none.
+
+        Raises:
+            LedgerError: `retired`: its bytes are no longer kept.
+        """
+        (row,) = self._each(seq, seq + 1, lambda source, low, _: source.row(low))
+        if row is None:
             return None
-        _, leaf_hash, record_id, entry, contents, checkpoint = rows[0]
-        disclosed = tuple(_parsed(seq, contents))
-        named = _named(entry)
-        people = [
-            row
-            for first in sorted({introduced[digest] for digest in named if digest in introduced})
-            for row in self._read(f"SELECT {_PERSON_COLUMNS} FROM persons WHERE seq = ?", [first])
-            if row[1] in named
-        ]
-        persons = tuple(Person(row[1], row[2], row[3].encode(), row[4]) for row in people)
+        _, leaf_hash, record_id, entry, contents, checkpoint = row
+        if entry is None:
+            raise LedgerError(Code.RETIRED, f"retired by policy, entry {seq}: only its hash is kept", seq=seq)
+        disclosed = tuple(stored_contents(seq, contents))
+        persons = self.persons(_named(entry))
         return StoredEntry(seq, leaf_hash, record_id, entry.encode(), disclosed, persons, checkpoint)
 
-    def ids(self) -> Iterator[tuple[str, int]]:
-        """All record ids with their sequence numbers."""
-        for batch in self._batches("SELECT id, seq FROM entries ORDER BY seq", []):
-            yield from zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True)
-
     def known(self, seqs: Sequence[int]) -> dict[int, Known]:
-        """Entries and the salts stored with them, by seq; what is not there is not in it."""
-        places = ", ".join(str(int(seq)) for seq in seqs)  # as constants they let DuckDB skip row groups
-        rows = self._read(
-            "SELECT seq, hash, entry, contents FROM entries"
-            f" WHERE seq >= ? AND seq <= ? AND seq IN ({places})",
-            [min(seqs), max(seqs)],
-        )
-        return {
-            seq: Known(leaf_hash, entry.encode(), {c.member: c.salt for c in _parsed(seq, contents)})
-            for seq, leaf_hash, entry, contents in rows
-        }
+        """Entries and the salts stored with them, by seq; what is not there, or was retired, is not in it."""
+        found: dict[int, Known] = {}
+        todo = sorted(seqs)
+        while todo:
+            source, end = self._at(todo[0])
+            here = [seq for seq in todo if seq < end]
+            try:
+                found |= source.known(here)
+            except ClosedError:
+                continue
+            except LedgerError:
+                if self._at(todo[0])[0] is source:
+                    raise
+                continue  # made anew meanwhile: its files have other names now
+            todo = todo[len(here) :]
+        return found
 
-    def own_entries(self, types: Sequence[str]) -> list[bytes]:
+    def own_entries(self, types: Sequence[str]) -> Iterator[bytes]:
         """The log's own entries of these types, in order."""
-        rows = self._read(
-            # Submitter and version end an entry: that is found a hundred times faster than a member within it.
-            f"SELECT entry FROM entries WHERE ends_with(entry, '{OWN_END}')"
-            " AND list_contains(?, json_extract_string(entry, '/record/type')) ORDER BY seq",
-            [list(types)],
-        )
-        return [row[0].encode() for row in rows]
+        for piece in self._each(0, self._end, lambda source, _low, _high: _own(source, types)):
+            yield from piece
 
-    def introduced(self) -> Iterator[tuple[str, int]]:
-        """Every person still known: commitment, and the entry that introduced it."""
-        for batch in self._batches("SELECT commitment, seq FROM persons", []):
-            yield from zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True)
+    def persons(self, commitments: Sequence[str]) -> tuple[Person, ...]:
+        """Those of these persons who are still known."""
+        if not commitments:
+            return ()
+        found: dict[str, Person] = {}
+        for part in self._parts:
+            if isinstance(part.source, HotFile):
+                try:
+                    found |= {person.commitment: person for person in part.source.persons(commitments)}
+                except ClosedError:  # sealed: its persons were moved before
+                    continue
+        for digest in commitments:
+            if digest not in found and (person := self.people.by_commitment(digest)) is not None:
+                found[digest] = person
+        return tuple(found[digest] for digest in dict.fromkeys(commitments) if digest in found)
 
-    def persons(self) -> list[Person]:
-        """Every person still known."""
-        return [
-            Person(r[1], r[2], r[3].encode(), r[4])
-            for r in self._read(f"SELECT {_PERSON_COLUMNS} FROM persons", [])
-        ]
+    def persons_called(self, value: str) -> frozenset[str]:
+        """The commitments of the persons with this identifier.
+
+        Raises:
+            LedgerError: `invalid-text`: it is no text that an identifier could be; `storage-failed`.
+        """
+        spelled = canonical.dumps(value)
+        found: set[str] = set()
+        for file in self.hots():
+            with contextlib.suppress(ClosedError):  # sealed: its persons were moved before
+                found |= {person.commitment for person in file.persons() if person.value == spelled}
+        return frozenset(found | self.people.called(spelled))
 
     def rows(self, start: int, end: int, *, contents: bool = True) -> Iterator[pa.RecordBatch]:
         """Rows [start, end) in order, as Arrow batches of `ROW_SCHEMA`; without contents their texts hold none."""
-        columns = _COLUMNS if contents else _COLUMNS.replace('"contents"', f"'{NO_CONTENTS}' AS contents")
-        for first in range(start, end, READ_BATCH_ROWS):
-            for low, high in self._pieces(first, min(end, first + READ_BATCH_ROWS), contents=contents):
-                table = self._arrow(
-                    f"SELECT {columns} FROM entries WHERE seq >= ? AND seq < ? ORDER BY seq", [low, high]
-                )
-                yield from table.cast(ROW_SCHEMA).combine_chunks().to_batches()
-
-    def _pieces(self, low: int, high: int, *, contents: bool) -> Iterator[tuple[int, int]]:
-        """The range, halved until its contents fit: one entry may have megabytes of them, and two thousand more than there is memory."""
-        if contents and high - low > 1:
-            sql = "SELECT coalesce(sum(strlen(contents)), 0) FROM entries WHERE seq >= ? AND seq < ?"
-            [(size,)] = self._read(sql, [low, high])
-            if size > READ_BATCH_BYTES:
-                middle = (low + high) // 2
-                yield from self._pieces(low, middle, contents=True)
-                yield from self._pieces(middle, high, contents=True)
-                return
-        yield low, high
+        low = start
+        while low < end:
+            source, stop = self._at(low)
+            try:
+                for batch in source.rows(low, min(stop, end), contents=contents):
+                    yield batch
+                    low = batch.column(0)[-1].as_py() + 1
+            except ClosedError:
+                continue
+            except LedgerError:
+                if self._at(low)[0] is source:
+                    raise
+                continue  # made anew meanwhile: its files have other names now
+            low = max(low, stop)
 
     def person_rows(self, start: int, end: int) -> pa.Table:
         """Persons first named by the entries [start, end)."""
-        sql = f"SELECT {_PERSON_COLUMNS} FROM persons WHERE seq >= ? AND seq < ? ORDER BY seq, commitment"
-        return self._arrow(sql, [start, end]).cast(PERSON_SCHEMA)
+        parts = self._parts
+        sealed = sealed_end(parts)
+        tables = [self.people.rows(start, min(end, sealed))] if start < sealed else []
+        for part, after in zip(parts, [*(p.start for p in parts[1:]), _NO_END], strict=True):
+            low, high = max(start, part.start), min(end, after)
+            if isinstance(part.source, HotFile) and low < high:
+                try:
+                    tables.append(part.source.person_rows(low, high))
+                except ClosedError:
+                    tables.append(self.people.rows(low, high))
+        return pa.concat_tables(tables) if tables else PERSON_SCHEMA.empty_table()
 
-    def _read(self, sql: str, parameters: list[object]) -> list[tuple[Any, ...]]:
-        with self._reading:
+    def hots(self) -> list[HotFile]:
+        """The hot files, the one that is written last."""
+        return [part.source for part in self._parts if isinstance(part.source, HotFile)]
+
+    def _at(self, seq: int) -> tuple[Source, int]:
+        """What holds entry `seq`, and up to where."""
+        parts = self._parts
+        at = bisect_right(parts, seq, key=lambda part: part.start) - 1
+        return parts[at].source, parts[at + 1].start if at + 1 < len(parts) else _NO_END
+
+    def _each(self, low: int, high: int, read: Callable[[Source, int, int], _T]) -> Iterator[_T]:
+        """Read [low, high) piece by piece, one for each part."""
+        while low < high:
+            source, end = self._at(low)
+            stop = min(high, end)
             try:
-                return self._reader.execute(sql, parameters).fetchall()
-            except duckdb.Error as error:
-                raise _unreadable(error) from error
-
-    def _arrow(self, sql: str, parameters: list[object]) -> pa.Table:
-        with self._reading:
-            try:
-                return self._reader.sql(sql, params=parameters).to_arrow_table()
-            except duckdb.Error as error:
-                raise _unreadable(error) from error
-
-    def _batches(self, sql: str, parameters: list[object]) -> Iterator[pa.RecordBatch]:
-        yield from self._arrow(sql, parameters).to_batches()
+                piece = read(source, low, stop)
+            except ClosedError:
+                continue
+            except LedgerError:
+                if self._at(low)[0] is source:
+                    raise
+                continue  # made anew meanwhile: its files have other names now
+            yield piece
+            low = stop
 
 
-def _unreadable(error: duckdb.Error) -> LedgerError:
-    return LedgerError(Code.STORAGE_FAILED, f"the database cannot be read: {error}")
+def _share(entries: int, size_bytes: int) -> float:
+    """How much memory they take, in full hot files of the ordinary size."""
+    return max(entries / ROTATE_ENTRIES, size_bytes / ROTATE_BYTES)
+
+
+def _own(source: Source, types: Sequence[str]) -> list[bytes]:
+    """The log's own entries of these types in one place."""
+    if isinstance(source, HotFile):
+        return source.own_entries(types)
+    return [entry for entry in source.own_entries() if parse_entry(entry).members.get("type") in types]
 
 
 def _named(entry: str) -> list[str]:
     """The commitments to persons in an entry."""
-    record: Any = parse_entry(entry.encode()).members
+    record: Mapping[str, Any] = parse_entry(entry.encode()).members
     facets = [(record.get(path.partition(".")[0]), path.partition(".")[2]) for path in PERSONS]
     return [facet[name] for facet, name in facets if isinstance(facet, dict) and name in facet]
-
-
-def _parsed(seq: int, contents: str) -> list[Disclosed]:
-    try:
-        return parse_contents(contents)
-    except ValueError as error:
-        raise LedgerError(
-            Code.STORAGE_FAILED,
-            f"the contents of entry {seq} were altered ({error}); run `agent-ledger verify`",
-        ) from None
-
-
-def _rows_table(rows: Sequence[Row], checkpoint: bytes) -> pa.Table:
-    notes: list[str | None] = [None] * len(rows)
-    notes[-1] = checkpoint.decode()
-    seqs, hashes, ids, entries, contents = zip(*rows, strict=True)
-    columns = [
-        pa.array(seqs, pa.uint64()),
-        pa.array(hashes, pa.binary()),
-        pa.array(ids, pa.string()),
-        pa.array(entries, pa.binary()).cast(pa.string()),  # UTF-8 is checked here once more
-        pa.array(map(format_contents, contents), pa.binary()).cast(pa.string()),
-        pa.array(notes, pa.string()),
-    ]
-    return pa.Table.from_arrays(columns, schema=ROW_SCHEMA)
-
-
-def _persons_table(persons: Sequence[tuple[int, Person]]) -> pa.Table:
-    columns = [
-        pa.array([seq for seq, _ in persons], pa.uint64()),
-        pa.array([person.commitment for _, person in persons], pa.string()),
-        pa.array([person.salt for _, person in persons], pa.binary()),
-        pa.array([person.value.decode() for _, person in persons], pa.string()),
-        pa.array([person.source for _, person in persons], pa.string()),
-    ]
-    return pa.Table.from_arrays(columns, schema=PERSON_SCHEMA)

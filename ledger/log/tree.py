@@ -1,13 +1,23 @@
 """The Merkle tree over the stored hashes: tiles and proofs without storing a single inner node.
 
 Level 0 is read from the database. The roots of full tiles (32 bytes for each 256 entries) are kept in memory, level by
-level, and are recomputed from the stored hashes at start.
+level. At start those of sealed segments are read from their `tiles`, and the rest is made of stored leaf hashes; that the
+root over all of it is the signed one shows that each of them is right.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from typing import Self
 
 from ledger.core.errors import Code, LedgerError
-from ledger.core.merkle import HASH_BYTES, Frontier, consistency_proof, inclusion_proof, root_of
+from ledger.core.merkle import (
+    HASH_BYTES,
+    Frontier,
+    consistency_proof,
+    frontier_nodes,
+    inclusion_proof,
+    root_at,
+    root_of,
+)
 from ledger.core.tiles import TILE_WIDTH, TileHashes
 
 ReadHashes = Callable[[int, int], list[bytes]]
@@ -21,6 +31,17 @@ class Tree:
         self._levels: list[bytearray] = []  # [0] holds the roots of full level-0 tiles, and so on
         self._open_tile: list[bytes] = []  # leaf hashes since the last full tile
         self.frontier = Frontier()
+
+    @classmethod
+    def load(cls, read_hashes: ReadHashes, roots: bytes) -> Self:
+        """The tree over full level-0 tiles with these roots, 32 bytes each: a hundredth of the work of its leaves."""
+        tree = cls(read_hashes)
+        above = Frontier()
+        above.extend(_split(roots))
+        for root in _split(roots):
+            tree._close_tile(0, root)
+        tree.frontier = Frontier.from_nodes(above.size * TILE_WIDTH, above.nodes())
+        return tree
 
     def extend(self, hashes: Sequence[bytes]) -> None:
         """Append leaf hashes."""
@@ -63,20 +84,18 @@ class Tree:
         """The consistency proof between two sizes (RFC 9162, 2.1.4)."""
         return consistency_proof(old, new, TileHashes(self.tile, new))
 
+    def root_at(self, size: int) -> bytes:
+        """The root of the tree when it had `size` entries."""
+        return root_at(size, TileHashes(self.tile, size))
+
+    def nodes_at(self, size: int) -> list[bytes]:
+        """`Frontier.nodes` of the tree when it had `size` entries."""
+        return list(TileHashes(self.tile, size)(frontier_nodes(size))) if size else []
+
+    def tile_roots(self, first: int, end: int) -> bytes:
+        """The roots of the full level-0 tiles [first, end), 32 bytes each."""
+        return bytes(self._levels[0][first * HASH_BYTES : end * HASH_BYTES]) if self._levels else b""
+
 
 def _split(data: bytes | bytearray) -> list[bytes]:
     return [bytes(data[at : at + HASH_BYTES]) for at in range(0, len(data), HASH_BYTES)]
-
-
-def grow(tree: Tree, batches: Iterable[Sequence[bytes]], stop_at: int) -> bytes | None:
-    """Fill `tree`; return its root at size `stop_at` on the way, None when it never gets there."""
-    root = tree.frontier.root() if stop_at == 0 else None
-    for hashes in batches:
-        missing = stop_at - tree.frontier.size
-        if 0 < missing <= len(hashes):
-            tree.extend(hashes[:missing])
-            root = tree.frontier.root()
-            tree.extend(hashes[missing:])
-        else:
-            tree.extend(hashes)
-    return root

@@ -12,12 +12,12 @@ from typing import Any
 from msgspec import UNSET
 
 from ledger.core import canonical
-from ledger.core.entry import OWN_SUBMITTER, format_time
+from ledger.core.entry import OWN_SUBMITTER, SALT_BYTES, format_time
 from ledger.core.errors import Code, FormatError, LedgerError
 from ledger.records.check import check_record, decode_record
 from ledger.records.commit import commit_contents, commit_persons, commitment_hex, encode_record
 from ledger.records.limits import MAX_RECORD_BYTES
-from ledger.records.prepared import PersonSalts, Prepared
+from ledger.records.prepared import Disclosed, PersonSalts, Prepared
 from ledger.records.sealed import prepare_sealed
 from ledger.records.secrets import refuse_secrets
 from ledger.records.strict import strict
@@ -100,13 +100,33 @@ def recommit(prepared: Prepared, salts: Mapping[str, bytes]) -> bytes:
     return record
 
 
-def own_record(record_type: str, ext: Mapping[str, Any]) -> Prepared:
-    """A record of the log's own: `log.*`, its payload in `ext` under `log.*` keys."""
-    record_id = uuid7()
-    record = canonical.dumps(
-        {"ext": dict(ext), "id": record_id, "time": format_time(time.time_ns() // 1_000), "type": record_type}
-    )
-    return Prepared(record_id, record_type, record, OWN_SUBMITTER, (), (), (), None, True, len(record))
+def own_record(
+    record_type: str,
+    ext: Mapping[str, Any],
+    *,
+    record_id: str | None = None,
+    at: str | None = None,
+    request_text: bytes | None = None,
+) -> Prepared:
+    """A record of the log's own: `log.*`, its payload in `ext` under `log.*` keys.
+
+    Args:
+        record_type: its type.
+        ext: its payload: facts.
+        record_id: an id that is the same when the same is said again, with the same `at`; a new one when None.
+        at: when it happened, RFC 3339; now when None.
+        request_text: what somebody said in his own words, as JSON: a content, which may be erased.
+    """
+    record_id, at = record_id or uuid7(), at or format_time(time.time_ns() // 1_000)
+    members: dict[str, Any] = {"ext": dict(ext), "id": record_id, "time": at, "type": record_type}
+    contents: tuple[Disclosed, ...] = ()
+    if request_text is not None:
+        content = Disclosed("request.text", os.urandom(SALT_BYTES), request_text)
+        contents = (content,)
+        members["request"] = {"text": commitment_hex(content.salt, content.value)}
+    record = canonical.dumps(members)
+    size_bytes = len(record) + len(request_text or b"")
+    return Prepared(record_id, record_type, record, OWN_SUBMITTER, contents, (), (), None, True, size_bytes)
 
 
 def uuid7() -> str:

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 
 class Disclosed(NamedTuple):
     """A content the ledger holds: `value` is its JSON, byte for byte as received."""
@@ -11,8 +13,8 @@ class Disclosed(NamedTuple):
     value: bytes
 
 
-class Person(NamedTuple):
-    """A natural person's identifier.
+class Person(msgspec.Struct, frozen=True, weakref=True):
+    """A natural person's identifier. Whether a record that names it is on its way is told by weak references to it.
 
     Attributes:
         commitment: 64 hex digits, as in the entries.
@@ -45,6 +47,7 @@ class Prepared(NamedTuple):
         signature: key id and base64, of a sealed record.
         generated_id: the ledger made the id: a retry would be a new record.
         size_bytes: of what was submitted.
+        outside: members that claim somebody for whom its submitter may not speak: the log says so beside it.
     """
 
     id: str
@@ -57,3 +60,4 @@ class Prepared(NamedTuple):
     signature: tuple[str, str] | None
     generated_id: bool
     size_bytes: int
+    outside: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Finds the project's `schemas/` and `queries/` in a checkout and in an installed wheel alike."""
+"""Finds the project's `schemas/` and `queries/`, and its page, in a checkout and in an installed wheel alike."""
 
 import json
 from pathlib import Path
@@ -26,6 +26,16 @@ def schema_json(name: str) -> dict[str, Any]:
     """One JSON file of `schemas/`, parsed."""
     parsed: dict[str, Any] = json.loads(schema_text(name))
     return parsed
+
+
+def view_names() -> list[str]:
+    """Names of the views of `schemas/views/` that are described there, by name."""
+    return sorted(path.stem for path in (_folder("schemas") / "views").glob("*.sql"))
+
+
+def verifying_page() -> bytes:
+    """The page that verifies evidence files: docs/evidence.md."""
+    return (_PACKAGE / "core" / "verify.html").read_bytes()
 
 
 def query_files() -> list[Path]:

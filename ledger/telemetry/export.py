@@ -4,6 +4,7 @@ One span per group commit, one per request that `TracedRequests` sees. Who commi
 into spans and measurements once a second, and drops the oldest where a collector is away for long.
 """
 
+import contextlib
 import threading
 import time
 from collections import deque
@@ -171,12 +172,18 @@ def _processor(endpoint: str) -> SpanProcessor:
 
 
 def _base(endpoint: str) -> str:
-    parts = urlsplit(endpoint)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise LedgerError(
-            Code.INVALID_PARAMETER, "the OTLP endpoint is a collector's base URL, like http://127.0.0.1:4318"
-        )
-    return endpoint.rstrip("/")
+    with contextlib.suppress(ValueError):  # brackets that hold no address
+        parts = urlsplit(endpoint)
+        if "@" in parts.netloc:
+            raise LedgerError(
+                Code.INVALID_PARAMETER,
+                "the OTLP endpoint has a user or a password in it, which others could read: OTEL_EXPORTER_OTLP_HEADERS is for what the collector asks",
+            )
+        if parts.scheme in {"http", "https"} and parts.hostname and not parts.query and not parts.fragment:
+            return endpoint.rstrip("/")
+    raise LedgerError(
+        Code.INVALID_PARAMETER, "the OTLP endpoint is a collector's base URL, like http://127.0.0.1:4318"
+    )
 
 
 def _not_installed() -> LedgerError:

@@ -19,6 +19,8 @@ from ledger.telemetry.numbers import (
 )
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+MAX_TOKENS = 200
+OTHERS = "(others)"  # no token's name
 
 
 class Watched(Protocol):
@@ -29,10 +31,31 @@ class Watched(Protocol):
         """The log's name."""
 
     def status(self) -> dict[str, Any]:
-        """`queue_bytes`, `queue_limit_bytes`, `size`, `held_clock`, `stopped`."""
+        """`queue_bytes`, `queue_limit_bytes`, `queue_credentials`, `size`, `held_clock`, `stopped`."""
 
     def anchored_size(self) -> int:
         """The size that the head anchor outside the data folder vouches for."""
+
+
+class Scrubbing(Protocol):
+    """What telemetry asks of the scrub (`ledger.audit.scrub.Scrub`)."""
+
+    def state(self) -> Any:
+        """`size`, `findings`, `at`."""
+
+
+class Alerting(Protocol):
+    """What telemetry asks of alerts (`ledger.alerts.service.Alerts`)."""
+
+    def status(self) -> dict[str, Any]:
+        """`rules`: `name`, `raised`, `behind` of each; `targets`: `name`, `delivered`, `waiting`, `missed`, `failures` of each."""
+
+
+class Witnessing(Protocol):
+    """What telemetry asks of witnesses (`ledger.witness.rounds.Witnesses`)."""
+
+    def status(self) -> dict[str, Any]:
+        """`witnessed_size`, `lag_entries`, `lag_seconds`; `witnesses`: `name`, `size`, `failures` of each."""
 
 
 class Exporter(Protocol):
@@ -70,7 +93,11 @@ class Telemetry:
         self._seconds = Histogram(COMMIT_SECONDS_BOUNDS)
         self._refusals: Counter[str] = Counter()
         self._drops: Counter[str] = Counter()
+        self._throttled: Counter[tuple[str, str]] = Counter()
         self._log: Watched | None = None
+        self._scrub: Scrubbing | None = None
+        self._alerts: Alerting | None = None
+        self._witnesses: Witnessing | None = None
         self.exporter: Exporter | None = None
         if endpoint:
             # OpenTelemetry is loaded only by who uses it: it doubles the time a command takes to start.
@@ -84,6 +111,18 @@ class Telemetry:
         """Answer for this log from now on."""
         self._log = log
 
+    def observe_scrub(self, scrub: "Scrubbing") -> None:
+        """Answer for this scrub too."""
+        self._scrub = scrub
+
+    def observe_alerts(self, alerts: "Alerting | None") -> None:
+        """Answer for these alerts too, where there are any."""
+        self._alerts = alerts
+
+    def observe_witnesses(self, witnesses: "Witnessing | None") -> None:
+        """Answer for these witnesses too, where any are asked."""
+        self._witnesses = witnesses
+
     def committed(self, records: int, seconds: float, size: int) -> None:
         """A group of `records` became durable in `seconds`; the log now has `size` entries. The sequencer's `Observer`."""
         with self._lock:
@@ -96,6 +135,17 @@ class Telemetry:
         """A record or request was refused for this reason (a `Code`)."""
         with self._lock:
             self._refusals[str(code)] += 1
+
+    def throttled(self, token: str, code: str) -> None:
+        """What a token sent was refused because of how much it sends.
+
+        Args:
+            token: its name. The first MAX_TOKENS have a series each; what others were refused is counted under OTHERS.
+            code: `queue-full` or `quota-exceeded`.
+        """
+        with self._lock:
+            known = len(self._throttled) < MAX_TOKENS or (token, str(code)) in self._throttled
+            self._throttled[token if known else OTHERS, str(code)] += 1
 
     def dropped(self, reason: str, number: int) -> None:
         """A dialect did not record this many things, because by their kind they are no agent's action.
@@ -124,12 +174,21 @@ class Telemetry:
         if self._log is None:
             return {}
         status = self._log.status()
-        return {
+        scrubbed = self._scrub.state() if self._scrub is not None else None
+        scrub = {}
+        if scrubbed is not None:
+            scrub = {
+                "scrub_size": scrubbed.size,
+                "scrub_findings": scrubbed.findings,
+                "scrub_finished": int(scrubbed.at),
+            }
+        return scrub | {
             "queue_bytes": status["queue_bytes"],
             "queue_limit_bytes": status["queue_limit_bytes"],
+            "queue_credentials": status["queue_credentials"],
             "size": status["size"],
             "anchored_size": self._log.anchored_size(),
-            "writable": int(status["stopped"] is None),
+            "writable": int(status["stopped"] is None and status["unsigned"] is None),
         }
 
     def metrics_text(self) -> str:
@@ -147,6 +206,10 @@ class Telemetry:
             parts.append(family_text("agent_ledger_held_clock_total", _HELD_CLOCK, "counter", [held]))
         with self._lock:
             refusals = [Sample({"code": code}, count) for code, count in sorted(self._refusals.items())]
+            throttled = [
+                Sample({"token": token, "code": code}, count)
+                for (token, code), count in sorted(self._throttled.items())
+            ]
             drops = [Sample({"reason": reason}, count) for reason, count in sorted(self._drops.items())]
             parts += [
                 family_text(
@@ -155,13 +218,47 @@ class Telemetry:
                     "counter",
                     refusals,
                 ),
+                family_text("agent_ledger_throttled_total", _THROTTLED, "counter", throttled),
                 family_text("agent_ledger_dropped_total", _DROPPED, "counter", drops),
                 histogram_text("agent_ledger_batch_records", "Records per group commit.", self._batches),
                 histogram_text(
                     "agent_ledger_commit_seconds", "From a group's first byte to its anchor.", self._seconds
                 ),
             ]
-        return "".join(parts)
+        return "".join(parts) + self._alerts_text() + self._witnesses_text()
+
+    def _witnesses_text(self) -> str:
+        if self._witnesses is None:
+            return ""
+        status = self._witnesses.status()
+        of_the_log = (
+            family_text(f"agent_ledger_{name}", about, "gauge", [Sample({}, status[member])])
+            for name, (member, about) in _WITNESSED.items()
+        )
+        of_each = (
+            family_text(
+                f"agent_ledger_witness_{name}",
+                about,
+                "gauge",
+                [Sample({"witness": each["name"]}, each[name]) for each in status["witnesses"]],
+            )
+            for name, about in _WITNESS.items()
+        )
+        return "".join([*of_the_log, *of_each])
+
+    def _alerts_text(self) -> str:
+        if self._alerts is None:
+            return ""
+        status = self._alerts.status()
+        return "".join(
+            family_text(
+                f"agent_ledger_alerts_{metric}",
+                about,
+                kind,
+                [Sample({one: each["name"]}, each[member]) for each in status[f"{one}s"]],
+            )
+            for metric, (one, member, kind, about) in _ALERTS.items()
+        )
 
     def close(self) -> None:
         """Send what is left to send, for a few seconds at most."""
@@ -171,10 +268,32 @@ class Telemetry:
 
 _GAUGES = {
     "queue_bytes": "Bytes of records that wait to be written.",
-    "queue_limit_bytes": "Bytes that may wait before records are refused with queue-full.",
+    "queue_limit_bytes": "Bytes that may wait, in shares, before records are refused with queue-full.",
+    "queue_credentials": "Credentials of which records wait to be written.",
     "size": "Entries of the log, each durable and under a signed checkpoint.",
     "anchored_size": "Entries that the head anchor outside the data folder vouches for; 0 where it cannot be read.",
-    "writable": "1 while the log takes records, 0 when it has stopped and needs a restart.",
+    "scrub_size": "Sealed entries that the last round of the scrub verified.",
+    "scrub_findings": "Things that it found wrong.",
+    "scrub_finished": "When it ended, in seconds since 1970; 0 for never.",
+    "writable": "1 while the log takes records, 0 when it has stopped and needs a restart, or the last group was not signed.",
 }
+_ALERTS = {
+    "raised_total": ("rule", "raised", "counter", "Alerts that a rule raised."),
+    "behind_entries": ("rule", "behind", "gauge", "Entries that a rule has not looked at yet."),
+    "delivered_total": ("target", "delivered", "counter", "Alerts that a target has taken."),
+    "waiting": ("target", "waiting", "gauge", "Alerts that a target has not heard of yet."),
+    "missed_total": ("target", "missed", "counter", "Alerts that a target missed because too many waited."),
+    "failures_total": ("target", "failures", "counter", "Attempts that failed since the server started."),
+}
+_WITNESSED = {
+    "witnessed_size": ("witnessed_size", "Entries under a checkpoint that the quorum of witnesses cosigned."),
+    "witness_lag_entries": ("lag_entries", "Entries that the quorum of witnesses has not cosigned yet."),
+    "witness_lag_seconds": ("lag_seconds", "For how long at most one of them has waited for that."),
+}
+_WITNESS = {
+    "size": "Entries that a witness cosigned since the server started.",
+    "failures": "Questions in a row that it did not answer with a cosignature.",
+}
+_THROTTLED = "Submissions refused with 429 because of how much their token sends, by token and code."
 _DROPPED = "Spans and events that are no agent's action by their kind and were not recorded, by reason."
 _HELD_CLOCK = "Group commits whose clock had stepped back and was held."

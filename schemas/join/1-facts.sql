@@ -1,4 +1,4 @@
--- The join, 1 of 6: what each record says, in few columns, and where it stands in its trace.
+-- The join, 1 of 8: what each record says, in few columns, and where it stands in its trace.
 --
 -- The join makes `actions`, one row per tool call, of `records` (schemas/projection.sql); docs/queries.md says by which rules. Its stages
 -- are tables in the schema `live`, made anew in the order of these files and then of schemas/views.sql. Two things hold in all of them:
@@ -45,7 +45,7 @@ WITH said AS (
         coalesce(outcome_status, outcome_error_type, outcome_result_commitment) IS NOT NULL AS outcome,
         decision_output_commitment IS NOT NULL AS output,
         json_extract_string(absent, ['$.request', '$.decision', '$.tool', '$.identity', '$.resource']) AS reason
-    FROM records
+    FROM live.records
 )
 SELECT
     row_number() OVER (ORDER BY "time", coalesce(made_id, ''), seq) AS n, * EXCLUDE (otel, reason),
@@ -90,3 +90,11 @@ WITH RECURSIVE above AS (
     WHERE distance < 32 AND span.parent_sid IS NOT NULL AND span.parent_sid <> above.sid
 )
 SELECT above.*, span.climb FROM above JOIN live.span ON span.sid = up;
+
+-- The conversation that a trace belongs to, where its records name exactly one: spans that name none are counted with it.
+CREATE OR REPLACE TABLE live.conversation AS
+SELECT submitter, trace_id, min(conversation_id) AS conversation_id
+FROM live.fact
+WHERE trace_id IS NOT NULL
+GROUP BY submitter, trace_id
+HAVING min(conversation_id) = max(conversation_id) AND count(conversation_id) < count(*);

@@ -1,4 +1,4 @@
--- The join, 2 of 6: which records of one SDK, gateway or hand are one action. Their `unit` is the first of them.
+-- The join, 2 of 8: which records of one SDK, gateway or hand are one action. Their `unit` is the first of them.
 
 -- Records of type action and its stages, and a `decision` about one named call: by action_id; one without it, by call_id within the same
 -- trace or conversation.

@@ -1,10 +1,10 @@
--- The join, 3 of 6: which records of telemetry are one call, to each observer. This and the next are left out where there is no telemetry.
+-- The join, 3 of 8: which records of telemetry are one call, to each observer. This and the next are left out where there is no telemetry.
 
 -- What is compared: the tool's name, and its arguments. Only where there is telemetry to join.
 CREATE OR REPLACE TABLE live.call AS
 WITH argument AS (
     SELECT seq, live.digest(tool_arguments) AS arguments
-    FROM records
+    FROM live.records
     WHERE tool_arguments IS NOT NULL AND submitter IN (SELECT submitter FROM live.fact WHERE role <> 'sdk')
 )
 SELECT

@@ -1,4 +1,4 @@
--- The join, 4 of 6: what different observers saw of one call. The model asked for it, its span ran, an SDK wrote it down, a policy engine
+-- The join, 4 of 8: what different observers saw of one call. The model asked for it, its span ran, an SDK wrote it down, a policy engine
 -- judged it: each of these units goes with one leader, and what is left without one leads a row of its own.
 
 CREATE OR REPLACE TABLE live.party AS

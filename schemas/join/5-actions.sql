@@ -1,4 +1,4 @@
--- The join, 5 of 6: the actions, and which facets their own records have.
+-- The join, 5 of 8: the actions, and which facets their own records have.
 
 -- Every record of its own action's unit, and what that unit follows.
 CREATE OR REPLACE TABLE live.member AS

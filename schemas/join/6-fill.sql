@@ -1,4 +1,4 @@
--- The join, 6 of 6: what an action takes from records that are not its own, and what its own disagree about.
+-- The join, 6 of 8: what an action takes from records that are not its own, and what its own disagree about.
 
 -- Who asks for what. The records of the model's own words ask where the model was called (parent), an echo only above the later call that it
 -- stands in. `more`: the facet is there, but of telemetry's decisions the rest (prompt, output, tokens) is in the model call's own record.
@@ -39,7 +39,7 @@ WITH
 named AS (  -- the calls that a decision's output names, whatever the shape of its JSON
     SELECT DISTINCT seq, submitter, trace_trace_id AS trace_id, request_conversation_id AS conversation_id, unnest(regexp_extract_all(
         decision_output, '"(?:id|call_id|callId|tool_call_id|toolUseId)"\s*:\s*"([^"\\]+)"', 1)) AS call_id
-    FROM records
+    FROM live.records
     WHERE decision_output IS NOT NULL
 ),
 named_best AS (
@@ -100,17 +100,17 @@ fact AS (
     SELECT action, count(DISTINCT decision_response_model) > 1 AS model, count(DISTINCT decision_response_id) > 1 AS response,
         count(DISTINCT identity_agent_id) > 1 AS agent, count(DISTINCT resource_id) > 1 AS resource,
         min(tool_name) <> max(tool_name) OR min(tool_arguments) <> max(tool_arguments) AS differs
-    FROM many JOIN records USING (seq) GROUP BY action
+    FROM many JOIN live.records USING (seq) GROUP BY action
 ),
 said AS (  -- what is written differently may be the same
     SELECT action, count(DISTINCT regexp_replace(tool_name, '^[^-]+-', '')) FILTER (role <> 'mcp') > 1 AS name,
         count(DISTINCT live.digest(tool_arguments)) > 1 AS arguments
-    FROM many JOIN records USING (seq) WHERE action IN (SELECT action FROM fact WHERE differs) GROUP BY action
+    FROM many JOIN live.records USING (seq) WHERE action IN (SELECT action FROM fact WHERE differs) GROUP BY action
 ),
 person AS (  -- also the one whom the spans around name: an app may say another than the server that checked
     SELECT action, count(DISTINCT coalesce(identity_principal, identity_principal_commitment)) > 1 AS principal
     FROM (SELECT action, seq FROM live.ruled UNION ALL SELECT action, unnest("from".seqs) FROM live.filled WHERE facet = 'principal elsewhere') said
-    JOIN records USING (seq)
+    JOIN live.records USING (seq)
     WHERE action IN (SELECT action FROM live.action WHERE principal IS NOT NULL AND (records > 1 OR made))
     GROUP BY action
 ),

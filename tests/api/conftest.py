@@ -2,7 +2,7 @@
 
 import pytest
 
-from ledger.trust.tokens import Role, TokenStore
+from ledger.trust.roles import Role
 from tests.faults.server import Server
 
 
@@ -11,8 +11,7 @@ class Api(Server):
 
     def __init__(self, data, **options):
         super().__init__(data, **options)
-        store = TokenStore(data / "tokens.json")
-        self.tokens = {role.value: store.create(f"a-{role}", [role]) for role in Role}
+        self.tokens = {role.value: self.grant(f"a-{role}", role.value) for role in Role}
 
     def as_(self, role):
         client = self.client()

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import threading
 from collections import Counter
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -11,13 +12,22 @@ import pytest
 from ledger.api.answers import Answers
 from ledger.api.dialects import INLINE_BYTES, PIECE_RECORDS, VERSIONS, Taken, take, worked_on
 from ledger.api.service import Service
+from ledger.api.turns import Turns
+from ledger.api.witnessed import Witnessing
+from ledger.client.keyfile import AgentKey
+from ledger.client.seal import Seal
 from ledger.core.errors import Code, LedgerError
 from ledger.ingest.draft import Draft, record_id
 from ledger.ingest.reading import Reading
+from ledger.log.access import Quota
 from ledger.log.log import Log
+from ledger.records.prepare import prepare
 from ledger.telemetry import Telemetry
+from ledger.trust.quota import BURST_S, Quotas
+from ledger.trust.roles import PERMISSIONS, Principal, Role
 
 ORIGIN = "example.com/dialects"
+ALICE = Principal("alice", (Role.WRITER,), PERMISSIONS[Role.WRITER], "alice")
 
 
 class Way:
@@ -25,18 +35,19 @@ class Way:
 
     def __init__(self, log):
         self.log, self.telemetry = log, Telemetry()
-        self.service = Service(log=log, tokens=None, queries=None, catalog={}, telemetry=self.telemetry)
+        self.service = Service(log=log, admission=None, queries=None, catalog={}, telemetry=self.telemetry)
 
     def take(self, *readings, **options):
         async def taken():
             request = self.request()
-            return [await take(request, reading, "alice", **options) for reading in readings]
+            return [await take(request, reading, ALICE, **options) for reading in readings]
 
         return asyncio.run(taken())
 
     def request(self):
-        answers = Answers(self.log, asyncio.get_running_loop())
-        state = SimpleNamespace(service=self.service, answers=answers, large=asyncio.Semaphore(1))
+        loop = asyncio.get_running_loop()
+        answers = Answers(self.service, loop, Witnessing(self.service.witnesses, loop))
+        state = SimpleNamespace(service=self.service, answers=answers, large=Turns(), preparing=Turns(2))
         return SimpleNamespace(app=SimpleNamespace(state=state))
 
 
@@ -118,18 +129,87 @@ def test_a_full_queue_loses_nothing_that_is_sent_again(way):
     async def crowded():
         request = way.request()
         outcomes = await asyncio.gather(
-            *(take(request, many(40, text=str(sender) * 500), "alice") for sender in range(6)),
+            *(take(request, many(40, text=str(sender) * 500), ALICE) for sender in range(6)),
             return_exceptions=True,
         )
         full = [outcome for outcome in outcomes if isinstance(outcome, LedgerError)]
         assert {error.code for error in full} == {Code.QUEUE_FULL}
         assert all(error.members["retry_after"] >= 1 for error in full)
-        again = [await take(request, many(40, text=str(sender) * 500), "alice") for sender in range(6)]
+        again = [await take(request, many(40, text=str(sender) * 500), ALICE) for sender in range(6)]
         return sum(taken.appended for taken in outcomes if isinstance(taken, Taken)), again
 
     appended, again = asyncio.run(crowded())
     assert 0 < appended < 240
     assert appended + sum(taken.appended for taken in again) == way.log.head().size - 1 == 240
+
+
+def test_a_body_far_beyond_a_quota_gets_in_bit_by_bit_when_it_comes_again_as_told(way):
+    now_ns, records = [0], 3 * PIECE_RECORDS
+    way.service = replace(way.service, quotas=Quotas(lambda: now_ns[0]))
+    sender = replace(ALICE, quota=Quota(records_per_s=10))
+
+    async def insist():
+        request, refused = way.request(), []
+        while True:
+            try:
+                taken = await take(request, many(records), sender)
+            except LedgerError as error:
+                refused.append(error.code)
+                now_ns[0] += error.members["retry_after"] * 1_000_000_000
+            else:
+                return taken, refused
+
+    taken, refused = asyncio.run(insist())
+    assert set(refused) == {Code.QUOTA_EXCEEDED}
+    assert len(refused) <= 3, "each time a piece more is in the log, and those before it cost nothing"
+    assert taken.appended + taken.existing == way.log.head().size - 1 == records
+    assert now_ns[0] / 1e9 >= (records - PIECE_RECORDS) / 10 - BURST_S
+
+
+def test_sealed_records_count_like_any_other(way, tmp_path):
+    key = AgentKey.create(tmp_path / "agent.key", "agent-7")
+    way.log.append_own("log.access_granted", {"log.key_id": "agent-7", "log.public_key": key.public_key})
+    way.service = replace(way.service, quotas=Quotas(lambda: 0))
+    sender, seal = replace(ALICE, quota=Quota(records_per_s=1)), Seal(key, ORIGIN)
+
+    def sealed(number):
+        line = seal.line({"id": f"s-{number}", "type": "note", "time": "2026-11-21T09:30:00Z"})
+        return prepare(
+            line,
+            submitter="alice",
+            persons=way.log.persons,
+            origin=ORIGIN,
+            agent_key=way.log.agent_key,
+        )
+
+    async def post():
+        answers = way.request().app.state.answers
+        for number in range(BURST_S):
+            [result] = await answers.submit([sealed(number)], sender, atomic=True)
+            assert not isinstance(result, LedgerError)
+        with pytest.raises(LedgerError) as refused:
+            answers.submit([sealed(BURST_S)], sender, atomic=True)
+        assert refused.value.code == Code.QUOTA_EXCEEDED
+
+    asyncio.run(post())
+
+
+def test_a_full_queue_costs_nothing_of_a_quota(way):
+    quotas = Quotas(lambda: 0)
+    way.service = replace(way.service, quotas=quotas)
+    sender = replace(ALICE, quota=Quota(records_per_s=10))
+
+    async def crowded():
+        request = way.request()
+        senders = (take(request, many(10, text=str(n) * 4_000), sender) for n in range(8))
+        return await asyncio.gather(*senders, return_exceptions=True)
+
+    outcomes = asyncio.run(crowded())
+    assert {error.code for error in outcomes if isinstance(error, LedgerError)} == {Code.QUEUE_FULL}
+    appended = way.log.head().size - 1
+    quotas.spend("alice", sender.quota, 10 * BURST_S - appended, 0)
+    with pytest.raises(LedgerError):
+        quotas.spend("alice", sender.quota, 1, 0)
 
 
 def test_a_body_of_many_records_goes_in_piece_by_piece(way):
@@ -150,8 +230,8 @@ def test_large_bodies_are_worked_on_off_the_event_loop_and_one_at_a_time(way):
 
     async def all_of_them():
         request = way.request()
-        large = await asyncio.gather(*(worked_on(request, INLINE_BYTES + 1, work) for _ in range(4)))
-        return large, await worked_on(request, INLINE_BYTES, work)
+        large = await asyncio.gather(*(worked_on(request, ALICE, INLINE_BYTES + 1, work) for _ in range(4)))
+        return large, await worked_on(request, ALICE, INLINE_BYTES, work)
 
     large, small = asyncio.run(all_of_them())
     assert most == 1

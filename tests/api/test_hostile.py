@@ -98,6 +98,49 @@ def test_a_request_whose_end_two_servers_could_see_differently_is_refused(server
     assert heard.count(b"HTTP/1.1") == 1
 
 
+@pytest.mark.parametrize("framing", [b"2\r\n{}\r\n0\r\nX: ", b"2;x="])
+def test_what_stands_beside_a_body_without_end_is_cut_off(server, framing):
+    """A trailer, or a chunk's extension: neither is a part of the body that is counted."""
+    head = b"POST /v1/records HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    parts, sent = urlsplit(server.url), 0
+    with (
+        socket.create_connection((parts.hostname, parts.port), timeout=10) as connection,
+        contextlib.suppress(OSError),
+    ):
+        connection.sendall(head + framing)
+        while sent < 64:
+            connection.sendall(b"a" * 1_000_000)
+            sent += 1
+    assert sent < 64
+
+
+def test_a_body_of_chunks_of_one_byte_is_one(server, http):
+    body = json.dumps(fresh()).encode() + b" " * 100_000
+    answer = http.post("/v1/records", content=(body[at : at + 1] for at in range(len(body))), headers=JSON)
+    assert answer.status_code == 201
+
+
+@pytest.mark.parametrize("length", ["Content-Length: {n}\r\n", "Transfer-Encoding: chunked\r\n", ""])
+@pytest.mark.parametrize("upgrade", ["h2c", "websocket"])
+def test_what_follows_a_request_for_another_protocol_is_no_request(server, length, upgrade):
+    """A proxy that passes `Upgrade` on has read a body there, written by a client: not the next client's request, with headers of the proxy's."""
+    token = f"Authorization: {server.headers['Authorization']}\r\n"
+    inner = f"GET /v1/log HTTP/1.1\r\nHost: x\r\n{token}\r\n"
+    head = f"GET /v1/log HTTP/1.1\r\nHost: x\r\n{token}Connection: Upgrade\r\nUpgrade: {upgrade}\r\n{length.format(n=len(inner))}\r\n"
+    parts = urlsplit(server.url)
+    with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.sendall(head.encode())
+        time.sleep(0.05)  # it comes by itself, as what a proxy passes on may
+        heard = b""
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(inner.encode())
+            while chunk := connection.recv(65_536):
+                heard += chunk
+    assert heard.startswith(b"HTTP/1.1 400 " if length else b"HTTP/1.1 200 ")
+    assert heard.count(b"HTTP/1.1") == 1
+
+
 def test_a_body_that_looks_like_a_request_is_a_body(server):
     inner = f"GET /v1/log HTTP/1.1\r\nHost: x\r\nAuthorization: {server.headers['Authorization']}\r\n\r\n"
     head = (

@@ -21,7 +21,7 @@ WARM, ROUNDS = 3, 4  # the allocator keeps what it was given at first
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    serving = Api(tmp_path_factory.mktemp("hostile") / "data")
+    serving = Api(tmp_path_factory.mktemp("hostile") / "data", forked=False)  # its memory is its own
     with (
         serving.client() as http
     ):  # the database keeps memory for what is written, whoever sends it: as much as this at first

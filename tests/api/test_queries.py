@@ -1,8 +1,11 @@
 """SQL over HTTP: formats, freshness, named questions, refusals."""
 
+import csv
 import io
+import json
 
 import pyarrow.ipc
+import pyarrow.parquet
 import pytest
 
 from tests.api.samples import fresh
@@ -36,6 +39,44 @@ def test_an_answer_comes_as_json_csv_or_arrow(http):
     assert http.post("/v1/query", json=query, headers={"Accept": "image/png"}).status_code == 406
 
 
+def test_an_answer_comes_as_ndjson_parquet_or_raw_csv_and_says_by_headers_how_much_there_is(http):
+    query = {"sql": "SELECT range AS n, '=x' AS t FROM range(5)", "limit": 2}
+    for accept, read in {
+        "application/x-ndjson": lambda body: [json.loads(line) for line in body.splitlines()][:2],
+        "application/vnd.apache.parquet": lambda body: pyarrow.parquet.read_table(
+            io.BytesIO(body)
+        ).to_pylist(),
+        "text/csv; formulas=raw": lambda body: [
+            {"n": int(row["n"]), "t": row["t"]} for row in csv.DictReader(io.StringIO(body.decode()))
+        ],
+    }.items():
+        answer = http.post("/v1/query", json=query, headers={"Accept": f"{accept}, */*;q=0.5"})
+        assert answer.headers["content-type"].startswith(accept)
+        assert (answer.headers["ledger-row-count"], answer.headers["ledger-truncated"]) == ("2", "true")
+        assert read(answer.content) == [{"n": 0, "t": "=x"}, {"n": 1, "t": "=x"}]
+
+
+def test_typed_parameters_reach_sql_and_named_questions(http):
+    record = fresh(time="2026-11-21T10:30:00Z")
+    http.post("/v1/records", json=record)
+    since = {"type": "timestamp", "value": "2026-11-21T10:29:59Z"}
+    names = {"type": "text[]", "value": [record["id"], "nobody"]}
+    query = {
+        "sql": "SELECT id FROM records WHERE time > $since AND id IN $ids",
+        "parameters": {"since": since, "ids": names},
+    }
+    assert http.post("/v1/query", json=query).json()["rows"] == [[record["id"]]]
+    named = next(
+        q
+        for q in http.get("/v1/queries").json()["queries"]
+        if "since" in {p["name"] for p in q["parameters"]}
+    )
+    given = {p["name"]: "x" for p in named["parameters"] if p["required"] and p["type"] == "text"} | {
+        "since": since
+    }
+    assert http.post(f"/v1/queries/{named['name']}", json={"parameters": given}).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("body", "status", "path"),
     [
@@ -43,7 +84,8 @@ def test_an_answer_comes_as_json_csv_or_arrow(http):
         ({"sql": 1}, 422, "sql"),
         ({"sql": "SELECT 1", "more": 1}, 422, "more"),
         ({"sql": "SELECT 1", "limit": -1}, 422, "limit"),
-        ({"sql": "SELECT $a", "parameters": {"a": [1]}}, 422, None),
+        ({"sql": "SELECT $a", "parameters": {"a": [[1]]}}, 422, "parameters.a"),
+        ({"sql": "SELECT $a", "parameters": {"a": {"type": "integer", "value": "x"}}}, 422, "parameters.a"),
     ],
 )
 def test_a_body_that_does_not_fit_is_refused_with_its_path(http, body, status, path):
@@ -81,3 +123,15 @@ def test_a_named_question_refuses_what_it_does_not_know(http):
     name = http.get("/v1/queries").json()["queries"][0]["name"]
     answer = http.post(f"/v1/queries/{name}", json={"parameters": {"nope": 1}})
     assert (answer.status_code, answer.json()["path"]) == (422, "parameters.nope")
+
+
+def test_the_schema_describes_every_view_and_what_it_says_of_types_is_what_answers_have(http):
+    tables = http.get("/v1/schema").json()["tables"]
+    assert [table["name"] for table in tables][:2] == ["records", "actions"]
+    for table in tables:
+        answer = http.post("/v1/query", json={"sql": f"SELECT * FROM {table['name']} LIMIT 0"}).json()
+        told = {column["name"]: column["type"] for column in table["columns"]}
+        assert {column["name"]: column["type"].replace('"', "") for column in answer["columns"]} == told
+        assert all(column["about"] for column in table["columns"])
+    terms = {column["name"]: column["term"] for column in tables[1]["columns"]}
+    assert terms["tool_name"] == "OTel gen_ai.tool.name"

@@ -2,6 +2,13 @@
 
 import time
 
+from ledger.core.ed25519 import SigningKey
+from ledger.core.joined import Joined
+from ledger.core.keyhistory import KeyHistory
+from ledger.core.merkle import EMPTY_ROOT
+from ledger.core.note import NoteSigner, format_vkey, parse_vkey
+from ledger.core.report import Level
+from ledger.core.verification import Verification, sign_verification
 from tests.api.samples import fresh
 
 
@@ -45,3 +52,20 @@ def test_a_checkpoint_of_another_log_is_a_finding(http):
 def test_what_it_is_given_is_checked(http):
     assert http.post("/v1/verify", json={"pin": 1}).json()["path"] == "pin"
     assert http.get("/v1/verify/none").status_code == 404
+
+
+def test_a_verification_begins_from_a_record_whose_signer_is_named(http):
+    shown = http.get("/v1/log").json()
+    key = parse_vkey(shown["verifier_key"])
+    auditor = NoteSigner("ann@audit.example", SigningKey(bytes(range(32))))
+    state = {"verifier": Joined([key], KeyHistory.begin(key)).to_json()}
+    made = Verification(key, 0, EMPTY_ROOT, Level.ENTRIES, "2026-11-21T09:30:00.000000Z", 0, True, state)
+    note = sign_verification(made, auditor).decode()
+    body = {"since": note, "verifier_key": format_vkey(auditor.key)}
+    done = finished(http, http.post("/v1/verify", json=body).headers["location"])
+    assert done["report"]["rests_on"]["by"] == "ann@audit.example"
+    assert done["report"]["findings"] == []
+    assert done["entries_per_s"] > 0
+    assert http.post("/v1/verify", json={"since": note}).json()["path"] == "verifier_key"
+    refused = http.post("/v1/verify", json=body | {"verifier_key": shown["verifier_key"]})
+    assert refused.json()["type"].endswith("unknown-signer")

@@ -8,11 +8,8 @@ from typing import Any
 
 import httpx
 
-from ledger.cli.folder import ensure_cli_token, token_store
-from ledger.log.log import Log
-from ledger.trust.tokens import Role
 from tests.captures.truth import Action
-from tests.faults.server import ORIGIN, Server
+from tests.faults.server import Server
 
 KEPT_HEADERS = ("content-type", "content-encoding")
 COLUMNS = """
@@ -69,12 +66,9 @@ def _parsed(content: str | None) -> object:
 def ledger_of(folder: Path, captures: list[Path]) -> Iterator[Ledger]:
     """A ledger in an empty folder, with all captures in it."""
     data = folder / "data"
-    Log.create(data, ORIGIN)
-    ensure_cli_token(data)
-    store = token_store(data)
-    tokens = {capture.name: store.create(capture.name, [Role.WRITER]) for capture in captures}
     server = Server(data)
     try:
+        tokens = {capture.name: server.grant(capture.name, "writer") for capture in captures}
         ledger = Ledger(server, tokens)
         for capture in captures:
             ledger.post(capture)

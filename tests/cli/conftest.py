@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.faults.nursery import agent_ledger, plain
 from tests.faults.server import Server
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -37,15 +39,33 @@ class Ledger(NamedTuple):
     def run(
         self, *arguments: str | Path, stdin: bytes = b"", timeout_s: float = 120, **environment: str
     ) -> subprocess.CompletedProcess[bytes]:
-        """Run the command as a user would, its output in pipes."""
-        return subprocess.run(
-            command(*arguments),
-            input=stdin,
-            capture_output=True,
-            env=self.environment(**environment),
-            timeout=timeout_s,
-            check=False,
-        )
+        """Run the command as a user would, its output no terminal."""
+        if not plain(environment):
+            return subprocess.run(
+                command(*arguments),
+                input=stdin,
+                capture_output=True,
+                env=self.environment(**environment),
+                timeout=timeout_s,
+                check=False,
+            )
+        with (
+            tempfile.TemporaryFile() as given,
+            tempfile.TemporaryFile() as out,
+            tempfile.TemporaryFile() as err,
+        ):
+            given.write(stdin)
+            given.seek(0)
+            files = {"stdin": given.fileno(), "stdout": out.fileno(), "stderr": err.fileno()}
+            process = agent_ledger(arguments, self.environment(**environment), **files)
+            try:
+                process.wait(timeout_s)
+            finally:
+                process.kill()
+            said, complained = (
+                os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0) for file in (out, err)
+            )
+            return subprocess.CompletedProcess(command(*arguments), process.wait(), said, complained)
 
     def seen_by(self, state: Path) -> "Ledger":
         """The same ledger for somebody who remembers other things."""
@@ -67,10 +87,12 @@ def new_ledger(folder: Path) -> Ledger:
 
 
 @contextmanager
-def serving(ledger: Ledger) -> Iterator[Ledger]:
+def serving(ledger: Ledger, *options: str) -> Iterator[Ledger]:
     """Serve the folder, making its log where there is none; at the end stop the server and wait for it."""
     port = ledger.url.rpartition(":")[2]
-    server = Server(ledger.data, origin=ORIGIN, environment=ledger.environment(), options=("--port", port))
+    server = Server(
+        ledger.data, origin=ORIGIN, environment=ledger.environment(), options=("--port", port, *options)
+    )
     try:
         yield ledger
     finally:

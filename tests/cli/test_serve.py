@@ -39,7 +39,7 @@ def test_a_server_that_is_told_to_end_ends_well_and_says_where_it_stopped(tmp_pa
 
 def test_a_collector_that_is_no_url_is_refused_and_nothing_is_made(tmp_path):
     ledger = new_ledger(tmp_path)
-    ended = ledger.run("serve", "--port", "0", "--otlp-endpoint", "collector")
+    ended = ledger.run("serve", "--port", "0", "--otlp-endpoint", "http://[collector")
     assert (ended.returncode, ended.stderr.count(b"\n")) == (2, 1)
     assert b"the OTLP endpoint is a collector's base URL" in ended.stderr
     assert not ledger.data.exists()

@@ -10,6 +10,7 @@ from uuid import uuid4
 import duckdb
 import pytest
 
+from ledger.storage.layout import hot_path
 from tests.cli.conftest import ORIGIN, ROOT, Ledger, free_port, serving
 
 
@@ -122,7 +123,7 @@ def test_a_folder_in_use_is_refused_in_words(copy):
 
 
 def test_a_content_that_was_changed_on_the_disk_is_found_at_its_place(copy):
-    with duckdb.connect(copy.data / "log.duckdb") as database:
+    with duckdb.connect(hot_path(copy.data, 1)) as database:
         database.execute(
             r"""UPDATE entries SET contents = regexp_replace(contents, '"([0-9a-f]{32})",.*$', '"\1",{"n":2}]]') WHERE seq = 9"""
         )
@@ -168,10 +169,12 @@ def test_an_older_copy_of_the_whole_machine_is_found_by_who_remembers(copy, tmp_
     with serving(copy):
         rolled_back = verify(copy, status=1)
         assert {finding["kind"] for finding in rolled_back["client"]["findings"]} == {"rolled-back"}
+        assert "fork_proof" not in rolled_back  # both may be of one history
         assert {finding["kind"] for finding in rolled_back["stored"]["findings"]} == {"rolled-back"}
         post(copy, 40)
         forked = verify(copy, status=1)
         assert {finding["kind"] for finding in forked["client"]["findings"]} == {"forked"}
+        assert verify(copy, forked["fork_proof"], status=1)["verdict"] == "forked"
         forgetful = copy.seen_by(tmp_path / "forgetful")
         assert "not anchored" in verify(forgetful)["client"]["verdict"], "without a memory nothing shows it"
 
@@ -205,3 +208,27 @@ def test_on_a_terminal_the_verdict_stands_in_a_table(copy):
     ended = copy.run("verify", copy.data, TTY_COMPATIBLE="1", NO_COLOR="1", COLUMNS="120")
     assert ended.returncode == 0, ended.stderr
     assert "consistent with itself, not anchored" in ended.stdout.decode()
+
+
+def test_a_verification_is_recorded_and_the_next_one_begins_from_it(copy, tmp_path):
+    record = tmp_path / "record"
+    verify(copy, copy.data, "--record", record)
+    key = tmp_path / "copy" / "state" / "agent-ledger" / "verifier.key"
+    assert key.stat().st_mode & 0o777 == 0o600
+    report = verify(copy, copy.data, "--since", record)["stored"]
+    assert report["rests_on"]["size"] == 601
+    assert report["anchored_to"] == 601
+    assert "rests on the verification record by" in " ".join(report["words"])
+    exported = tmp_path / "of-export"
+    verify(copy, copy.data.parent.parent / "export", "--record", exported)
+    again = verify(copy, copy.data.parent.parent / "export", "--since", exported)["client"]
+    assert (again["rests_on"]["size"], again["findings"]) == (301, [])
+
+
+def test_somebody_elses_record_is_believed_only_when_their_key_is_given(copy, tmp_path):
+    record = tmp_path / "record"
+    verify(copy, copy.data, "--record", record)
+    (tmp_path / "copy" / "state" / "agent-ledger" / "verifier.key").unlink()
+    refused = copy.run("verify", copy.data, "--since", record)
+    assert refused.returncode != 0
+    assert b"signed by none of the known keys" in refused.stderr

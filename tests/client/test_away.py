@@ -88,7 +88,7 @@ def test_what_a_closed_recorder_left_in_its_spool_is_sent_at_the_next_start(plac
     assert [record["type"] for record in entries(server)] == ["action.intent", "action.outcome"]
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.soak)])
 def test_agents_and_the_ledger_are_killed_and_every_tool_that_ran_has_its_intent_once(place, tmp_path, seed):
     server = place()
     notes = tmp_path / "notes"

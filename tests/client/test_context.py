@@ -217,6 +217,7 @@ def test_any_headers_are_read_and_what_is_taken_is_bounded_facts(traceparent, me
 def test_a_flood_of_baggage_costs_nothing_and_tells_nothing():
     flood = ",".join(f"agent_ledger.request.turn_id={n}" for n in range(200_000))
     assert parse_baggage(flood) == {}
+    assert parse_baggage("agent_ledger.=x") == {}
     with within(request={"turn_id": "é" * 4000}), inside("act-1", Span(TRACE, SPAN)):
         made = inject({"baggage": "x=" + "y" * 8000})["baggage"]
     assert len(made.encode()) <= 8192

@@ -32,8 +32,14 @@ class LogSource:
         level, n, width = parse_tile_path(path)
         return self.log.bundle(n, width) if level == "entries" else self.log.tile(level, n, width)
 
+    def cosigned(self) -> bytes | None:
+        return None
+
     def verifier_key(self) -> VerifierKey:
         return parse_vkey(self.log.vkey)
+
+    def key_proof(self) -> bytes | None:
+        return self.log.key_proof()
 
 
 class Exported:

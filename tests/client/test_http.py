@@ -1,5 +1,6 @@
 """The client takes nothing that answers at an address for a ledger, and nothing without bound."""
 
+import gzip
 import shutil
 import ssl
 import subprocess
@@ -8,8 +9,10 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+import zstandard
 
-from ledger.client.http import LedgerClient, ProblemError, Question, UnreachableError
+from ledger.client.http import LedgerClient, ProblemError, UnreachableError
+from ledger.client.questions import Question
 
 JSON = "application/json"
 PROBLEM = b'{"type":"urn:agent-ledger:problem:queue-full","title":"t","status":429,"detail":"d","record":3}'
@@ -110,6 +113,28 @@ def test_an_answer_without_end_is_cut_off():
         bounded.file("checkpoint")
 
 
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "zstd", "br", "gzip, zstd", "GZIP"])
+@pytest.mark.parametrize("status", [200, 500])
+def test_an_answer_that_was_compressed_is_not_decoded_because_it_could_be_any_size(tmp_path, status, coding):
+    """32 KiB of zstd are a gigabyte, which a decoder hands over before anybody counts."""
+    bomb = zstandard.compress(bytes(8_000_000)) if "zstd" in coding else gzip.compress(bytes(8_000_000))
+
+    def listen(client):
+        with client.listening("/v1/records/stream", params={}, headers={}, silence_s=5) as pieces:
+            return list(pieces)
+
+    def save(client):
+        with (tmp_path / "saved").open("wb") as file:
+            client.save("/v1/evidence", {}, file, timeout_s=5)
+
+    with answering(status, bomb, Content_Encoding=coding) as (client, asked):
+        for call in (LedgerClient.log, listen, save):
+            with pytest.raises(UnreachableError, match="which it was not asked for"):
+                call(client)
+    assert {headers["Accept-Encoding"] for _, _, headers in asked} == {"identity"}
+    assert (tmp_path / "saved").read_bytes() == b""
+
+
 def test_an_id_stays_one_part_of_the_path():
     with answering(404, b"") as (client, asked):
         for call in (lambda: client.record("a/b?c#d"), lambda: client.query(Question("", "../log", {}))):
@@ -144,7 +169,7 @@ def test_an_authority_of_ones_own_is_trusted_where_it_is_named(tmp_path, monkeyp
         url = client.url.replace("http://127.0.0.1", "https://localhost")
         with (
             LedgerClient(url) as stranger,
-            pytest.raises(UnreachableError, match="CERTIFICATE_VERIFY_FAILED"),
+            pytest.raises(UnreachableError, match="is not shown to be your ledger: self-signed certificate"),
         ):
             stranger.log()
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))

@@ -11,6 +11,7 @@ from ledger.client import ForkError, Ledger, LedgerAway, Spool
 from ledger.client.pins import pins_folder, read_pin
 from ledger.core.checkpoint import open_checkpoint, parse_checkpoint
 from ledger.core.errors import VerificationError
+from ledger.core.fork import parse_fork, verify_fork
 from ledger.core.merkle import verify_consistency
 from ledger.core.note import parse_note, parse_vkey
 from ledger.core.text import parse_base64
@@ -171,6 +172,7 @@ def test_a_log_that_was_rewritten_is_found_out_by_the_next_process_of_the_same_u
         verify_consistency(
             old.size, new.size, [parse_base64(text) for text in about["proof"]["hashes"]], old.root, new.root
         )
+    assert verify_fork(parse_fork((found.value.evidence / "fork.proof").read_bytes()), key) == (old, new)
 
 
 def test_two_roots_for_one_size_are_found_out(place):
@@ -183,8 +185,12 @@ def test_two_roots_for_one_size_are_found_out(place):
     place.put_back()
     place.serve()
     place.server.post({"type": "note", "time": "2026-01-01T00:00:00Z"})
-    with pytest.raises(ForkError, match="two roots"), Ledger(place.server.url, token(place.server)) as ledger:
+    with (
+        pytest.raises(ForkError, match="two roots") as found,
+        Ledger(place.server.url, token(place.server)) as ledger,
+    ):
         note(ledger, "b")
+    verify_fork(parse_fork((found.value.evidence / "fork.proof").read_bytes()))
 
 
 def test_another_key_under_the_same_name_is_found_out(place):

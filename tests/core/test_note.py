@@ -2,6 +2,7 @@
 
 import base64
 import dataclasses
+from collections.abc import Callable
 
 import pytest
 
@@ -63,6 +64,39 @@ def test_a_note_cut_off_anywhere_does_not_open():
     for length in range(len(NOTE)):
         with pytest.raises((FormatError, VerificationError)):
             open_note(NOTE[:length], [LOG.key])
+
+
+# ---- keys that another process holds
+
+
+class Elsewhere:
+    """A key's holder outside this process, which answers what it is told to."""
+
+    def __init__(self, answer: Callable[[bytes], bytes]) -> None:
+        self.public, self.sign = SigningKey(b"\x01" * 32).public, answer
+
+
+def test_a_holder_outside_this_process_signs_what_the_key_itself_would():
+    assert sign_note(TEXT, NoteSigner(LOG.key.name, Elsewhere(SigningKey(b"\x01" * 32).sign))) == NOTE
+
+
+@pytest.mark.parametrize(
+    "answer",
+    {
+        "another key": SigningKey(b"\x02" * 32).sign,
+        "another message": lambda message: SigningKey(b"\x01" * 32).sign(message + b"x"),
+        "too short": lambda message: SigningKey(b"\x01" * 32).sign(message)[:63],
+        "too long": lambda message: SigningKey(b"\x01" * 32).sign(message) + b"\0",
+        "nothing": lambda _: b"",
+    }.items(),
+    ids=lambda item: item[0],
+)
+def test_no_signature_from_outside_is_used_that_does_not_hold_under_the_pinned_key(answer):
+    holder = Elsewhere(answer[1])
+    for signer in (NoteSigner(LOG.key.name, holder), Cosigner(LOG.key.name, holder, 7)):
+        with pytest.raises(LedgerError) as refusal:
+            sign_note(TEXT, signer)
+        assert refusal.value.code is Code.SIGNER_FAILED
 
 
 # ---- threat 20: names, ids and keys that collide
@@ -224,6 +258,15 @@ def test_a_verifier_key_reads_back():
         assert parse_vkey(format_vkey(key)) == key
         assert str(key) == format_vkey(key)
     assert (LOG.key.algorithm, WITNESS.key.algorithm) == (ED25519, COSIGNATURE_V1)
+
+
+def test_a_name_that_is_not_utf_8_is_no_key_name():
+    name = b"ledger\xe8.example/demo".decode("utf-8", "surrogateescape")  # as the command line hands it over
+    text = format_vkey(LOG.key).replace("ledger.example/demo", name)
+    with pytest.raises(FormatError) as refusal:
+        parse_vkey(text)
+    assert refusal.value.code == Code.MALFORMED_VERIFIER_KEY
+    refusal.value.detail.encode()
 
 
 def test_a_verifier_key_with_any_character_changed_is_refused():

@@ -233,7 +233,8 @@ def test_one_missing_entry_is_named_and_the_rest_still_verified():
 
 def test_several_missing_entries_leave_the_roots_after_them_unverifiable():
     log = made(12)
-    report = verified(log, [*log.entries[:6], None, None, *log.entries[8:]], pins=[log.notes[12]])
+    entries, hashes = [[*all_[:6], None, None, *all_[8:]] for all_ in (log.entries, log.hashes)]
+    report = verified(log, entries, hashes, pins=[log.notes[12]])
     assert kinds(report) == [("missing", 6), ("unverifiable", 7), ("unverifiable", None)]
     assert report.good_up_to == 6
 

@@ -10,18 +10,18 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from ledger.audit.fsck import verify_folder
 from ledger.core.canonical import dumps
 from ledger.core.ed25519 import SigningKey
 from ledger.core.entry import commitment, record_signing_input
 from ledger.core.note import VerifierKey, parse_vkey
 from ledger.core.report import Report
-from ledger.log.fsck import verify_folder
 from ledger.log.log import Log
-from ledger.log.schema import PERSON_SCHEMA, ROW_SCHEMA
+from ledger.storage.schema import PERSON_SCHEMA, ROW_SCHEMA
 from tests.log.conftest import ORIGIN, post, record
 
 AGENT = SigningKey(bytes(range(32)))
-DATABASE = "log.duckdb"
+DATABASE = "hot/00000001.duckdb"
 GROUP = 10  # records in each of the last group commits
 
 

@@ -1,8 +1,10 @@
 """A real server of its own process on loopback, as a client and an operator see it."""
 
-import json
+import contextlib
 import os
+import re
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -13,9 +15,13 @@ from typing import Any
 
 import httpx
 
+from ledger.trust.local import digest, new_secret
+from tests.faults.nursery import Forked, agent_ledger, plain
+
 ORIGIN = "ledger.example/faults"
 ROOT = Path(__file__).resolve().parent.parent.parent
 READY_WITHIN_S = 60.0
+LISTENS = re.compile(r" on (https?://\S+);")
 
 
 class NotStarted(Exception):  # noqa: N818 - says what happened
@@ -25,6 +31,25 @@ class NotStarted(Exception):  # noqa: N818 - says what happened
         super().__init__(f"exit status {status}: {words}")
         self.status = status
         self.words = words
+
+
+def started(
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    words: int,
+    *,
+    python: str = sys.executable,
+    forked: bool = True,
+) -> "Forked | subprocess.Popen[bytes]":
+    """The command, which says all that it says to one file; `forked` from a process that has it imported where nothing speaks against it."""
+    unlike = {name: text for name, text in environment.items() if os.environ.get(name) != text}
+    if forked and python == sys.executable and plain(unlike):
+        with Path(os.devnull).open("rb") as nothing:
+            return agent_ledger(arguments, environment, stdin=nothing.fileno(), stdout=words, stderr=words)
+    command = [python, "-m", "ledger.cli", *arguments]
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=words, stderr=words
+    )
 
 
 class Server:
@@ -38,17 +63,15 @@ class Server:
         environment: Mapping[str, str] | None = None,
         options: Sequence[str] = (),
         python: str = sys.executable,
+        forked: bool = True,
+        verify: ssl.SSLContext | bool = True,
     ) -> None:
-        self.data = data
+        self.data, self._verify = data, verify
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the server
-        command = [python, "-m", "ledger.cli", "serve", "--data", str(data), "--origin", origin]
-        self.process = subprocess.Popen(
-            [*command, "--host", "127.0.0.1", "--port", "0", *options],
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=self._words,
-            stderr=self._words,
+        arguments = ["serve", "--data", str(data), "--origin", origin, "--host", "127.0.0.1", "--port", "0"]
+        whole = {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}
+        self.process = started(
+            [*arguments, *options], whole, self._words.fileno(), python=python, forked=forked
         )
         self.url = self._wait()
         self.headers = {"Authorization": f"Bearer {(data / 'cli.token').read_text().strip()}"}
@@ -58,13 +81,11 @@ class Server:
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise NotStarted(self.process.returncode, self.said())
-            try:
-                serving = json.loads((self.data / "serving.json").read_bytes())
-                if serving["pid"] == self.process.pid:
-                    httpx.get(f"{serving['url']}/readyz", trust_env=False).raise_for_status()
-                    return str(serving["url"])
-            except (OSError, ValueError, httpx.HTTPError):
-                pass
+            listens = LISTENS.search(self.said())
+            if listens is not None:
+                with contextlib.suppress(httpx.HTTPError):
+                    httpx.get(f"{listens[1]}/readyz", trust_env=False, verify=self._verify).raise_for_status()
+                    return listens[1]
             time.sleep(0.02)
         self.kill()
         raise NotStarted(-1, f"not ready after {READY_WITHIN_S} s: {self.said()}")
@@ -76,12 +97,28 @@ class Server:
 
     def client(self) -> httpx.Client:
         """A connection with the admin token."""
-        return httpx.Client(base_url=self.url, headers=self.headers, timeout=30, trust_env=False)
+        return httpx.Client(
+            base_url=self.url, headers=self.headers, timeout=30, trust_env=False, verify=self._verify
+        )
 
     def post(self, *records: Mapping[str, Any]) -> httpx.Response:
         """Post one record as an object, several as an array."""
         with self.client() as client:
             return client.post("/v1/records", json=records[0] if len(records) == 1 else records)
+
+    def grant(self, name: str, *roles: str, **more: Any) -> str:
+        """A new token of this name; `more` goes into the body of the request."""
+        secret = new_secret()
+        credential = {"type": "bearer", "sha256": digest(secret).hex()}
+        with self.client() as client:
+            body = {"name": name, "roles": roles, "credential": credential, **more}
+            client.post("/v1/access", json=body).raise_for_status()
+        return secret
+
+    def revoke(self, name: str) -> None:
+        """Revoke a credential."""
+        with self.client() as client:
+            client.delete(f"/v1/access/{name}").raise_for_status()
 
     def kill(self) -> None:
         """kill -9."""

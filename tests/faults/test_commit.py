@@ -11,10 +11,10 @@ import duckdb
 import pytest
 
 from ledger.core.errors import Code, LedgerError
-from ledger.log.anchor import HeadAnchor
 from ledger.log.log import Log
 from ledger.log.plan import Plan
 from ledger.log.store import Store
+from ledger.storage.anchor import HeadAnchor
 from tests.faults.oracle import ORIGIN, check, record
 from tests.log.conftest import post
 
@@ -24,7 +24,7 @@ APPEND, ADVANCE = (Store, "append"), (HeadAnchor, "advance")
 CRASHING = """
 import os, sys
 from pathlib import Path
-from ledger.log.anchor import HeadAnchor
+from ledger.storage.anchor import HeadAnchor
 from ledger.log.log import Log
 from ledger.log.plan import Plan
 from ledger.log.store import Store
@@ -149,7 +149,7 @@ class _Broken:
 def test_a_transaction_that_failed_is_refused_and_the_next_one_is_taken(data, error):
     log = Log.open(data)
     first = settle(log, "first")
-    log._store._writer = _Broken(log._store._writer, error, persisted=False)
+    log._store._writing._writer = _Broken(log._store._writing._writer, error, persisted=False)
     assert settle(log, "second", "third") == {"second": Code.STORAGE_FAILED, "third": Code.STORAGE_FAILED}
     last = settle(log, "second", "fourth")
     log.close()
@@ -164,8 +164,8 @@ def test_a_transaction_that_failed_but_is_there_is_acknowledged_once_it_is_writt
     monkeypatch.setattr(Store, "fold", lambda store, real=Store.fold: folded.append(1) or real(store))
     # A person who is new makes it a transaction of two tables: its COMMIT is a statement of its own, and can fail afterwards.
     newcomer = record("second") | {"request": {"user": "bob@example.com", "text": "x"}}
-    log._store._writer = _Broken(
-        log._store._writer, duckdb.FatalException("checkpoint failed"), persisted=True
+    log._store._writing._writer = _Broken(
+        log._store._writing._writer, duckdb.FatalException("checkpoint failed"), persisted=True
     )
     [answer] = post(log, newcomer)
     assert folded == [1]
@@ -184,8 +184,8 @@ def test_a_transaction_that_is_there_but_cannot_be_written_anew_stops_the_log(da
 
     monkeypatch.setattr(Store, "fold", full)
     newcomer = record("second") | {"request": {"user": "bob@example.com", "text": "x"}}
-    log._store._writer = _Broken(
-        log._store._writer, duckdb.FatalException("checkpoint failed"), persisted=True
+    log._store._writing._writer = _Broken(
+        log._store._writing._writer, duckdb.FatalException("checkpoint failed"), persisted=True
     )
     [answer] = post(log, newcomer)
     assert answer.code == Code.LOG_STOPPED

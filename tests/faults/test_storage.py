@@ -6,17 +6,21 @@ import resource
 import shutil
 import subprocess
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from ledger.core.checkpoint import parse_checkpoint
 from ledger.core.note import parse_note
-from ledger.log.anchor import HeadAnchor, default_anchor
 from ledger.log.log import Log
+from ledger.storage.anchor import HeadAnchor, default_anchor
+from ledger.storage.layout import hot_path, wal_of
+from tests.faults.injector import Board, Mode
 from tests.faults.oracle import ORIGIN, check, record
 from tests.faults.server import NotStarted, Server, told
 
 REFUSED = 2
+DATABASE = "*duckdb"
 
 
 @pytest.fixture
@@ -24,20 +28,6 @@ def data(tmp_path):
     folder = tmp_path / "data"
     Log.create(folder, ORIGIN)
     return folder
-
-
-@pytest.fixture
-def serve():
-    """Starts servers and leaves none behind."""
-    started = []
-
-    def start(folder, **options):
-        started.append(Server(folder, **options))
-        return started[-1]
-
-    yield start
-    for server in started:
-        server.kill()
 
 
 @pytest.fixture
@@ -52,15 +42,19 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
-@pytest.fixture(scope="session")
-def shim(tmp_path_factory):
-    """The library that makes a disk fail."""
-    if shutil.which("cc") is None:
-        pytest.skip("a C compiler is needed to make a disk fail")
-    library = tmp_path_factory.mktemp("shim") / "disk_fails.so"
-    source = Path(__file__).with_name("disk_fails.c")
-    subprocess.run(["cc", "-shared", "-fPIC", "-Wall", "-Werror", "-o", library, source, "-ldl"], check=True)
-    return library
+@pytest.fixture
+def disk(injector, tmp_path):
+    """What is under the test's folder can be made to fail."""
+    return Disk(Board(tmp_path, tmp_path), injector)
+
+
+class Disk(NamedTuple):
+    board: Board
+    injector: Path
+
+    @property
+    def environment(self):
+        return self.board.environment(self.injector)
 
 
 def remount(place, options):
@@ -134,18 +128,17 @@ def test_another_origin_is_refused_and_the_old_one_still_serves(data, serve):
 # -- a disk that fails -----------------------------------------------------------------------------------------------
 
 
-def test_an_fsync_of_the_database_that_fails_refuses_the_record_and_loses_none(data, serve, shim, tmp_path):
-    rule = tmp_path / "rule"
-    server = serve(data, environment={"LD_PRELOAD": str(shim), "DISK_FAILS": str(rule)})
+def test_an_fsync_of_the_database_that_fails_refuses_the_record_and_loses_none(data, serve, disk):
+    server = serve(data, environment=disk.environment)
     acknowledged = told(server.post(record("first")))
-    rule.write_text("sync:log.duckdb")
+    disk.board.fail("sync", DATABASE, Mode.FAILED)
     refused(server.post(record("second")), "storage-failed", "log-stopped")
     refused(server.post(record("third"), record("fourth")), "storage-failed", "log-stopped")
     with server.client() as client:
         size = client.get("/v1/log").json()["size"]
         assert parse_checkpoint(parse_note(client.get("/checkpoint").content).text).size == size == 2
         assert client.get("/v1/records/first").status_code == 200
-    rule.unlink()
+    disk.board.heal()
     server.kill()
     assert check(data, acknowledged).keys() >= {"first"}
     again = serve(data).post(record("first"), record("second"), record("third"), record("fourth"))
@@ -153,28 +146,24 @@ def test_an_fsync_of_the_database_that_fails_refuses_the_record_and_loses_none(d
     assert len(told(again)) == 4
 
 
-def test_an_fsync_that_failed_once_does_not_stop_the_log_when_nothing_was_written(
-    data, serve, shim, tmp_path
-):
-    rule = tmp_path / "rule"
-    server = serve(data, environment={"LD_PRELOAD": str(shim), "DISK_FAILS": str(rule)})
-    rule.write_text("sync:log.duckdb")
+def test_an_fsync_that_failed_once_does_not_stop_the_log_when_nothing_was_written(data, serve, disk):
+    server = serve(data, environment=disk.environment)
+    disk.board.fail("sync", DATABASE, Mode.FAILED)
     assert refused(server.post(record("first")), "storage-failed") == "storage-failed"
-    rule.unlink()
+    disk.board.heal()
     answer = server.post(record("first"))
     assert answer.status_code == 201
     server.kill()
     assert check(data, told(answer)) == {"first": 1}
 
 
-def test_an_anchor_that_cannot_be_written_stops_the_log_until_it_is_restarted(data, serve, shim, tmp_path):
-    rule = tmp_path / "rule"
-    server = serve(data, environment={"LD_PRELOAD": str(shim), "DISK_FAILS": str(rule)})
+def test_an_anchor_that_cannot_be_written_stops_the_log_until_it_is_restarted(data, serve, disk):
+    server = serve(data, environment=disk.environment)
     acknowledged = told(server.post(record("first")))
     kept = HeadAnchor(default_anchor(data)).read()
-    rule.write_text(f"write:{default_anchor(data).name}")
+    disk.board.fail("write", default_anchor(data).name, Mode.FAILED)
     refused(server.post(record("second")), "log-stopped")
-    rule.unlink()
+    disk.board.heal()
     refused(server.post(record("third")), "log-stopped")
     with server.client() as client:
         assert client.get("/readyz").status_code == 503
@@ -197,7 +186,7 @@ def test_a_file_that_may_grow_no_further_refuses_records_until_it_may(data, serv
     """As a full disk or a quota does; needs no privilege."""
     server = serve(data)
     acknowledged = told(server.post(record("first")))
-    written = (data / "log.duckdb.wal").stat().st_size
+    written = wal_of(hot_path(data, 1)).stat().st_size
     _, most = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (written + 200_000, most))
     before, response, item = post_until_refused(server, 50_000)

@@ -10,18 +10,18 @@ from typing import Any
 import duckdb
 import pytest
 
+from ledger.audit.fsck import verify_folder
 from ledger.core.entry import format_entry
 from ledger.core.errors import Code, LedgerError
 from ledger.core.merkle import leaf_hash
 from ledger.core.note import format_vkey
 from ledger.log import sequencer
-from ledger.log.anchor import HeadAnchor
-from ledger.log.contents import format_contents, parse_contents
-from ledger.log.fsck import verify_folder
 from ledger.log.log import Log
-from ledger.log.schema import Row
 from ledger.records.prepared import Disclosed
 from ledger.records.resources import schema_text
+from ledger.storage.anchor import HeadAnchor
+from ledger.storage.contents import format_contents, parse_contents
+from ledger.storage.schema import Row
 from tests.faults.evidence import DATABASE, GROUP, ORIGIN, Evidence, altered, execute, found, store
 from tests.log.conftest import post, record
 

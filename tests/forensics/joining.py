@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ from ledger.records.prepare import prepare
 from ledger.records.prepared import Person, Prepared
 
 ORIGIN = "ledger.example/joining"
+RECORDED_AT = "2026-11-21T09:30:00.000000Z"
 MEMORY_BYTES = 2 * 1024**3
 
 
@@ -39,14 +41,20 @@ def prepared(record: bytes, submitter: str) -> Prepared:
 class Joined:
     """An engine that holds some records."""
 
-    def __init__(self, records: Iterable[tuple[str, bytes]] = ()) -> None:
-        self.engine = Engine(MEMORY_BYTES)
-        self.size = 0
+    def __init__(
+        self,
+        records: Iterable[tuple[str, bytes]] = (),
+        memory_bytes: int = MEMORY_BYTES,
+        sealed: Path | None = None,
+        size: int = 0,
+    ) -> None:
+        self.engine = Engine(memory_bytes, sealed=sealed, size=size)
+        self.size = size
         self.ids: set[str] = set()
         self.people: set[str] = set()
         self.take([prepared(record, submitter) for submitter, record in records])
 
-    def take(self, items: list[Prepared]) -> None:
+    def take(self, items: list[Prepared], recorded_at: str = RECORDED_AT) -> None:
         """Append what is new: the same id again is the same record."""
         new = {item.id: item for item in items if item.id not in self.ids}
         self.ids |= set(new)
@@ -65,7 +73,7 @@ class Joined:
                     "seq": pa.array(range(self.size, self.size + len(rows)), pa.uint64()),
                     "hash": pa.array([hashlib.sha256(item.record).digest() for item in rows], pa.binary()),
                     "entry": pa.array(
-                        [_entry(item, self.size + n) for n, item in enumerate(rows)], pa.string()
+                        [_entry(item, self.size + n, recorded_at) for n, item in enumerate(rows)], pa.string()
                     ),
                     "contents": pa.array(
                         [
@@ -75,17 +83,20 @@ class Joined:
                         pa.list_(CHECKED_CONTENT),
                     ),
                 }
-            )
+            ),
+            self.size + len(rows),
         )
         self.size += len(rows)
 
-    def ask(self, sql: str, rows: int = 10_000_000) -> list[list[Any]]:
-        query = Query(sql, {}, "application/json", rows, 10**10)
+    def ask(
+        self, sql: str, rows: int = 10_000_000, as_of: int | None = None, **parameters: Any
+    ) -> list[list[Any]]:
+        query = Query(sql, parameters, "application/json", rows, 10**10, as_of)
         return json.loads(self.engine.answer(query, dict).body)["rows"]
 
 
-def _entry(item: Prepared, seq: int) -> str:
+def _entry(item: Prepared, seq: int, recorded_at: str) -> str:
     return (
-        f'{{"prev":"","record":{item.record.decode()},"recorded_at":"2026-11-21T09:30:00.000000Z",'
+        f'{{"prev":"","record":{item.record.decode()},"recorded_at":"{recorded_at}",'
         f'"seq":{seq},"submitter":{json.dumps(item.submitter)},"v":1}}'
     )

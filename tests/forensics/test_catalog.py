@@ -28,6 +28,7 @@ def test_a_header_says_everything_about_the_question():
         "name": "what",
         "title": "What did it do?",
         "answers": "One row per action.",
+        "group": "own",
         "standard": "ISO 42001 A.6.2.8",
         "parameters": [
             {"name": "resource_id", "type": "text", "required": True, "default": None, "about": "The resource."},

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from ledger.forensics import service
-from ledger.forensics.catalog import load_queries
 from tests.forensics.conftest import Desk, action
 
 PAGE = (Path(__file__).resolve().parent.parent.parent / "docs" / "queries.md").read_text(encoding="utf-8")
@@ -17,13 +16,6 @@ BLOCKS = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
 def test_every_sql_block_of_the_page_runs(desk: Desk, sql: str):
     desk.post(action(900 + BLOCKS.index(sql), tool={"name": "send"}))
     desk.ask(sql, {"tool": "send"} if "$tool" in sql else {})
-
-
-def test_the_page_lists_every_named_question():
-    listed = re.findall(
-        r"^\| `([a-z-]+)` \|", PAGE.split("## The named questions")[1].split("\n## ")[0], re.MULTILINE
-    )
-    assert sorted(listed) == sorted(load_queries())
 
 
 def test_the_limits_on_the_page_are_the_limits():

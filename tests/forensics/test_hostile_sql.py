@@ -1,231 +1,235 @@
-"""Threat 32: analysts' SQL reads no file, no environment, no network, and changes nothing."""
+"""Threat 32: analysts' SQL reads no file, no environment, no network, no content of a forbidden role, and changes nothing.
 
+Every statement is sent to a small log, which the worker holds in memory, and to one that is asked through a file of sealed tables that it attaches.
+"""
+
+import contextlib
 import os
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import pytest
 
 from ledger.core.errors import Code, LedgerError
-from ledger.forensics.render import MEDIA_TYPES
-from tests.forensics.conftest import Desk, action
+from ledger.forensics.description import tables
+from ledger.forensics.render import ARROW, CSV, JSON
+from ledger.forensics.tree import is_telling
+from ledger.log.log import Log
+from tests.forensics.canaries import SECRET, post, story
+from tests.forensics.conftest import ORIGIN, Desk
+from tests.forensics.hostile import BOMBS, CANARY, CURIOUS, INQUISITIVE, REFUSED, SILENT, VARIABLE
 
-CANARY = "canary-7f1e0c"
-CANARY_VARIABLE = "LEDGER_CANARY"
-# {file} is the canary file, {folder} the folder it is in, {out} a file that must not come to be.
-REFUSED = [
-    "SELECT * FROM read_csv('{file}')",
-    "SELECT * FROM read_csv_auto('{file}')",
-    "SELECT * FROM '{file}'",
-    'FROM "{file}"',
-    "SELECT * FROM read_text('{file}')",
-    "SELECT * FROM read_blob('{file}')",
-    "SELECT content FROM read_text('{folder}/*')",
-    "SELECT * FROM read_json('{file}')",
-    "SELECT * FROM read_json_objects('{file}')",
-    "SELECT * FROM read_ndjson('{file}')",
-    "SELECT * FROM read_parquet('{file}')",
-    "SELECT * FROM parquet_metadata('{file}')",
-    "SELECT * FROM parquet_schema('{file}')",
-    "SELECT * FROM sniff_csv('{file}')",
-    "SELECT * FROM glob('{folder}/*')",
-    "SELECT * FROM glob('/etc/*')",
-    "SELECT * FROM read_duckdb('{file}')",
-    "SELECT * FROM query('SELECT * FROM read_text(''{file}'')')",
-    "SELECT * FROM query_table('{file}')",
-    "SELECT (SELECT content FROM read_text('{file}'))",
-    "WITH x AS MATERIALIZED (SELECT * FROM read_text('{file}')) SELECT * FROM x",
-    "SELECT * FROM read_text('http://127.0.0.1:1/x')",
-    "SELECT * FROM read_csv('https://example.com/x.csv')",
-    "SELECT * FROM read_parquet('s3://bucket/x.parquet')",
-    "SELECT getenv('{variable}')",
-    "SELECT * FROM getenv('{variable}')",
-    "SELECT $variable",
-    "COPY records TO '{out}'",
-    "COPY (SELECT 1) TO '{out}' (FORMAT parquet)",
-    "COPY records FROM '{file}'",
-    "SELECT * FROM (COPY (SELECT 1) TO '{out}')",
-    "EXPORT DATABASE '{out}'",
-    "IMPORT DATABASE '{folder}'",
-    "ATTACH '{out}' AS stolen",
-    "ATTACH ':memory:' AS other",
-    "DETACH memory",
-    "USE system",
-    "INSTALL httpfs",
-    "LOAD httpfs",
-    "LOAD '{file}'",
-    "FORCE INSTALL json FROM core_nightly",
-    "UPDATE EXTENSIONS",
-    "CREATE SECRET s (TYPE s3, KEY_ID 'a', SECRET 'b')",
-    "DROP SECRET s",
-    "SET enable_external_access = true",
-    "SET GLOBAL enable_external_access = true",
-    "RESET lock_configuration",
-    "SET memory_limit = '100GB'",
-    "SET VARIABLE a = 1",
-    "PRAGMA enable_profiling = 'json'",
-    "PRAGMA database_list",
-    "PRAGMA version",
-    "PRAGMA table_info('records')",
-    "CALL pragma_version()",
-    "CALL enable_logging()",
-    "CHECKPOINT",
-    "FORCE CHECKPOINT",
-    "VACUUM",
-    "ANALYZE",
-    "INSERT INTO records SELECT * FROM records",
-    "UPDATE records SET submitter = 'me'",
-    "DELETE FROM records",
-    "TRUNCATE records",
-    "MERGE INTO records USING records AS r ON false WHEN NOT MATCHED THEN INSERT BY NAME",
-    "WITH x AS (INSERT INTO persons VALUES ('a', 'b') RETURNING *) SELECT * FROM x",
-    "SELECT * FROM (WITH x AS (DELETE FROM records RETURNING *) SELECT * FROM x)",
-    "SELECT * FROM (INSERT INTO persons VALUES ('a', 'b') RETURNING *)",
-    "CREATE VIEW records AS SELECT 1",
-    "CREATE OR REPLACE VIEW actions AS SELECT 1",
-    "CREATE TEMP VIEW records AS SELECT 1",
-    "CREATE TABLE t (i INTEGER)",
-    "CREATE TEMP TABLE records AS SELECT 1 AS seq",
-    "CREATE MACRO lower(x) AS 'nothing to see'",
-    "CREATE TYPE t AS ENUM ('a')",
-    "CREATE SEQUENCE s",
-    "CREATE INDEX i ON records (seq)",
-    "CREATE SCHEMA s",
-    "CREATE TRIGGER t AFTER INSERT ON records FOR EACH ROW SELECT 1",
-    "DROP TABLE records",
-    "DROP VIEW actions",
-    "ALTER TABLE records RENAME TO gone",
-    "COMMENT ON TABLE records IS 'x'",
-    "BEGIN",
-    "COMMIT",
-    "ROLLBACK",
-    "PREPARE p AS SELECT 1",
-    "EXECUTE p",
-    "DEALLOCATE p",
-    "EXPLAIN SELECT 1",
-    "EXPLAIN ANALYZE SELECT 1",
-    "CONNECT 'postgres://127.0.0.1/x'",
-    "SELECT 1; DROP TABLE records",
-    "SELECT 1; SELECT 2",
-    "SELECT 1) ; DROP TABLE records; SELECT * FROM (SELECT 1",
-    "SELECT 1) AS a, (SELECT 2",
-    "SELECT 1 -- \n); DROP TABLE records",
-    "SELECT 1 /* ",
-    "",
-    ";",
-    "-- nothing",
-    "SELECT * FROM pandas_frame",
-    "SELECT * FROM sys",
-    "SELECT * FROM python_scan(1)",
-    "SELECT * FROM arrow_scan(1, 2, 3)",
-    "SELECT * FROM pandas_scan(1)",
-    "SELECT * FROM json_execute_serialized_sql(json_serialize_sql('SELECT * FROM read_text(''{file}'')'))",
-    "SELECT * FROM seq_scan('{file}')",
-    "SELECT * FROM enable_logging(storage = 'file')",
-    "SELECT nextval('s')",
-    "SELECT write_log('x', disable_logging := true) FROM missing",
-]
-# These are answered; what matters is what they do not say.
-HARMLESS = [
-    "SELECT * FROM duckdb_databases()",
-    "SELECT * FROM duckdb_settings()",
-    "SELECT * FROM duckdb_secrets()",
-    "SELECT * FROM duckdb_extensions()",
-    "SELECT * FROM duckdb_temporary_files()",
-    "SELECT * FROM duckdb_memory()",
-    "SELECT * FROM duckdb_tables()",
-    "SELECT * FROM duckdb_views()",
-    "SELECT * FROM duckdb_variables()",
-    "SELECT * FROM duckdb_logs()",
-    "SELECT * FROM duckdb_functions() WHERE function_name LIKE '%env%'",
-    "SELECT * FROM information_schema.tables",
-    "SELECT * FROM pg_catalog.pg_settings",
-    "SELECT * FROM sqlite_master",
-    "SELECT * FROM pragma_database_list",
-    "SELECT * FROM pragma_database_size()",
-    "SELECT current_setting('allowed_paths')",
-    "SELECT current_setting('temp_directory'), current_setting('secret_directory'), current_setting('extension_directory')",
-    "SELECT current_database(), current_schema(), current_user, version()",
-    "SELECT * FROM (SHOW ALL TABLES)",
-    "SELECT * FROM (DESCRIBE records)",
-    "SELECT * FROM which_secret('s3://x', 's3')",
-    "SELECT setseed(0.5)",
-    "SELECT * FROM checkpoint()",
-    "SELECT * FROM force_checkpoint()",
-    "SELECT * FROM test_all_types()",
-]
+# What they depend on is the clock, chance, or what is the same for everybody.
+HARMLESS = {
+    "current_database",
+    "current_date",
+    "current_query",
+    "current_schema",
+    "current_schemas",
+    "error",
+    "gen_random_uuid",
+    "get_current_time",
+    "get_current_timestamp",
+    "in_search_path",
+    "now",
+    "random",
+    "today",
+    "transaction_timestamp",
+    "txid_current",
+    "uuid",
+    "uuidv4",
+    "uuidv7",
+}
 
 
 @pytest.fixture(scope="module")
 def canary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     path = tmp_path_factory.mktemp("canary") / "secret.txt"
-    path.write_text(f"{CANARY}\n", encoding="utf-8")
-    os.environ[CANARY_VARIABLE] = CANARY  # before the worker is started
+    path.write_text(f"{CANARY}-file\n", encoding="utf-8")
+    os.environ[VARIABLE] = f"{CANARY}-variable"  # before the worker is started
     yield path
-    del os.environ[CANARY_VARIABLE]
+    del os.environ[VARIABLE]
+
+
+@contextlib.contextmanager
+def desk_of(folder: Path, tables: Path | None, **limits: Any) -> Iterator[Desk]:
+    """A log that is asked through sealed tables and what came since, or from memory alone."""
+    Log.create(folder, ORIGIN)
+    log = Log.open(folder)
+    sealing = {} if tables is None else {"tables": tables, "from_entries": 1, "behind": 1_000}
+    desk = Desk(log, workers=1, **limits, **sealing)
+    post(log, story()[:3])
+    desk.ask("SELECT 1")
+    if tables is not None:
+        (tables / "beside.txt").write_text(f"{CANARY}-beside\n", encoding="utf-8")
+    post(log, story()[3:])
+    yield desk
+    desk.close()
+    log.close()
+
+
+@pytest.fixture(scope="module", params=["small", "sealed"])
+def asked(
+    request: pytest.FixtureRequest, canary: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Desk]:
+    tables = canary.parent / "tables" if request.param == "sealed" else None
+    with desk_of(tmp_path_factory.mktemp("log") / "data", tables) as desk:
+        yield desk
 
 
 @pytest.fixture(scope="module")
-def asked(canary: Path, desk: Desk) -> Desk:
-    desk.post(*[action(n, tool={"name": "read_file"}) for n in range(3)])
-    return desk
+def hurried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    folder = tmp_path_factory.mktemp("hurried")
+    with desk_of(folder / "data", folder / "tables", memory_bytes=200_000_000) as desk:
+        service = desk.service
+        service._bounds = service._bounds._replace(deadline_s=1.0)  # from now on: the tables are made
+        for worker in service._idle:
+            worker.kill()
+        yield desk
 
 
-def written(sql: str, canary: Path) -> str:
+def written(sql: str, canary: Path, asked: Desk) -> str:
+    sealed = asked.service._tables and asked.service._tables.newest()
     values = {
         "file": canary,
         "folder": canary.parent,
         "out": canary.parent / "out",
-        "variable": CANARY_VARIABLE,
+        "tables": sealed.path if sealed else canary.parent / "tables" / "1.duckdb",
+        "variable": VARIABLE,
     }
     for name, value in values.items():
         sql = sql.replace(f"{{{name}}}", str(value))
     return sql
 
 
-def untouched(desk: Desk) -> list:
+def untouched(desk: Desk) -> list[Any]:
     return desk.ask(
         "SELECT (SELECT count(*) FROM records), (SELECT count(DISTINCT leaf_hash) FROM records), (SELECT count(*) FROM actions),"
-        " (SELECT count(*) FROM persons), lower('A'), current_setting('enable_external_access'),"
-        " (SELECT list_sort(list(table_name)) FROM duckdb_tables()), (SELECT count(*) FROM duckdb_databases())"
+        " (SELECT count(*) FROM persons), lower('A'),"
+        " (SELECT list_sort(list(table_catalog || table_schema || table_name)) FROM information_schema.tables WHERE table_schema = 'main')"
     )
 
 
+def said(desk: Desk, sql: str, **options: Any) -> bytes:
+    """What comes back: an answer, or the words of a refusal."""
+    try:
+        return desk.run(sql, {"x": "x"} if "$x" in sql else None, **options).body
+    except LedgerError as refusal:
+        assert refusal.code in {Code.QUERY_FAILED, Code.QUERY_REFUSED}  # noqa: PT017
+        return refusal.detail.encode()
+
+
+def test_every_function_of_this_duckdb_that_depends_on_more_than_what_it_is_given_has_been_judged():
+    """A release that brings another one fails here, until somebody has read what it tells."""
+    sql = "SELECT DISTINCT lower(function_name) FROM duckdb_functions() WHERE stability <> 'CONSISTENT' AND function_type IN ('scalar', 'macro')"
+    db = duckdb.connect()
+    found = {name for (name,) in db.execute(sql).fetchall()}
+    assert {name for name in found if not is_telling(name)} == HARMLESS
+    sql = "SELECT DISTINCT function_name FROM duckdb_functions() WHERE regexp_matches(macro_definition, 'duckdb_|pragma_|setting|query')"
+    found = {name for (name,) in db.execute(sql).fetchall()}
+    assert {name for name in found if not is_telling(name)} == {
+        "histogram_values",
+        "format_type",
+        "current_query",
+    }
+
+
 def test_the_table_of_hostile_statements_is_long_enough():
-    assert len(set(REFUSED)) >= 100
+    assert len(set(REFUSED)) >= 200
+    assert len({*REFUSED, *INQUISITIVE, *CURIOUS, *SILENT, *BOMBS}) >= 280
 
 
-@pytest.mark.parametrize("sql", REFUSED)
-def test_a_hostile_statement_is_refused_and_nothing_has_changed(asked: Desk, canary: Path, sql: str):
+def test_there_is_something_to_be_found(asked: Desk):
+    sealed = asked.service._tables is not None and asked.service._tables.newest()
+    assert bool(sealed) == (asked.service._tables is not None)
+    for view in ("records", "actions", "sessions", "identities", "resources", "denials", "flows", "persons"):
+        assert CANARY.encode() in said(asked, f"FROM {view}"), view
+    assert asked.ask("SELECT DISTINCT joined_by.resource FROM actions") == [["arguments"]]
+    assert {link for (link,) in asked.ask("SELECT link FROM flows")} == {"verbatim", "derived_from"}
+
+
+def test_a_hostile_statement_is_refused_and_nothing_has_changed(asked: Desk, canary: Path):
     before = untouched(asked)
-    with pytest.raises(LedgerError) as refusal:
-        asked.run(written(sql, canary))
-    assert refusal.value.code in {Code.QUERY_REFUSED, Code.QUERY_FAILED}
-    assert CANARY not in refusal.value.detail
+    for sql in REFUSED:
+        with pytest.raises(LedgerError) as refusal:
+            raise AssertionError(f"{sql} was answered: {asked.run(written(sql, canary, asked)).body[:200]!r}")
+        assert refusal.value.code in {Code.QUERY_REFUSED, Code.QUERY_FAILED}, sql
+        assert CANARY not in refusal.value.detail, sql
     assert untouched(asked) == before
-    assert sorted(path.name for path in canary.parent.iterdir()) == ["secret.txt"]
+    assert {path.name for path in canary.parent.iterdir()} <= {"secret.txt", "tables"}
 
 
-@pytest.mark.parametrize("sql", HARMLESS)
-def test_an_inquisitive_statement_learns_no_secret_and_no_path_of_the_server(
-    asked: Desk, canary: Path, sql: str
-):
+def test_an_inquisitive_statement_learns_no_secret_and_no_path_of_the_server(asked: Desk, canary: Path):
     here = Path(__file__).resolve().parent.parent.parent
-    for media in MEDIA_TYPES:
-        try:
-            body = asked.run(sql, media=media).body
-        except LedgerError as refusal:
-            assert refusal.code == Code.QUERY_FAILED  # noqa: PT017 - not every function has this name in every DuckDB
-            body = refusal.detail.encode()
-        for secret in (CANARY, str(here), str(Path.home()), str(canary.parent), str(asked.log.anchored())):
-            assert secret.encode() not in body
+    secrets = [CANARY, str(here), str(Path.home()), str(canary.parent), str(asked.log.anchored())]
+    for sql in INQUISITIVE:
+        for media in (JSON, ARROW, CSV):
+            body = said(asked, sql, media=media, contents=False)
+            assert [secret for secret in secrets if secret.encode() in body] == [], sql
+
+
+def test_who_may_see_no_contents_gets_none_from_any_view_and_no_error_quotes_one(asked: Desk):
+    for sql in CURIOUS:
+        assert CANARY.encode() not in said(asked, sql, contents=False), sql
+
+
+@pytest.mark.parametrize("sql", SILENT)
+def test_no_condition_on_what_is_hidden_tells_anything(asked: Desk, sql: str):
+    assert asked.ask(sql, contents=False) == []
+    assert asked.ask(sql) != []
+
+
+@pytest.mark.parametrize("name", tables())
+def test_every_column_of_kind_content_or_person_is_null_for_who_may_not_see_it(asked: Desk, name: str):
+    secret = [f'"{column.name}"' for column in tables()[name].columns if column.kind in {"content", "person"}]
+    counted = ", ".join(["count(*)", *(f"count({column})" for column in secret)])
+    [[rows, *seen]] = asked.ask(f"SELECT {counted} FROM {name}", contents=False)
+    assert (seen, rows > 0 or name == "resources") == ([0] * len(secret), True)
+    doubtful = [column.name for column in tables()[name].columns if column.kind == "argument"]
+    for column in doubtful:
+        sql = f'SELECT count("{column}") FROM {name} WHERE {column}_commitment IS NOT NULL'
+        assert asked.ask(sql, contents=False) == [[0]]
+        assert asked.ask(sql) > [[0]]
+
+
+def test_a_reader_without_contents_sees_the_flows_that_records_declare_and_none_of_their_words(asked: Desk):
+    columns = "source_seq, sink_seq, link, carried, paths, source_resource_id, sink_resource_id"
+    assert asked.ask(f"SELECT {columns} FROM flows", contents=False) == [
+        [1, 4, "derived_from", None, None, None, None]
+    ]
+    [[carried, resource]] = asked.ask(
+        "SELECT carried, sink_resource_id FROM flows WHERE source_seq = 1 AND sink_seq = 4"
+    )
+    assert any("4711" in words for words in carried)
+    assert resource == f"{SECRET}/3"
+
+
+def test_a_guess_at_an_argument_cannot_be_tried_on_the_numbers_of_a_view(asked: Desk):
+    """Somebody who may write records a resource of the same name as an argument that he may not see."""
+    ask = "SELECT tool_name, resources FROM tools UNION ALL SELECT id, resources FROM identities WHERE kind = 'agent' ORDER BY 1"
+    assert asked.ask("SELECT count(*) FROM resources", contents=False) == [[0]]
+    assert asked.ask(ask, contents=False) == [["clerk", 0], ["send", 0]]
+    assert asked.ask(ask) == [["clerk", 4], ["send", 4]]
+
+
+@pytest.mark.parametrize("sql", BOMBS, ids=range(len(BOMBS)))
+def test_a_bomb_is_capped_or_killed_and_the_next_query_is_answered(hurried: Desk, sql: str):
+    began = time.monotonic()
+    try:
+        hurried.run(sql)
+    except LedgerError as refusal:
+        assert refusal.code in {Code.QUERY_REFUSED, Code.QUERY_FAILED, Code.QUERY_TIMEOUT, Code.QUERY_KILLED}  # noqa: PT017
+    assert time.monotonic() - began < 10
+    assert hurried.ask("SELECT count(*) FROM records") == [[5]]
 
 
 def test_the_worker_has_no_environment_of_the_server_and_opens_nothing(asked: Desk):
     assert asked.ask("SELECT 1") == [[1]]
-    worker = asked.service._worker
-    assert worker is not None
+    [worker, *_] = asked.service._idle
     process = Path(f"/proc/{worker._process.pid}")
     if not process.is_dir():
         pytest.skip("no /proc here")

@@ -1,4 +1,4 @@
-"""Each named question, asked of one small story; the answers were worked out by hand.
+"""The first named questions, asked of one small story (the others: tests/queries); the answers were worked out by hand.
 
 Two days. On the first, `clerk` does its work: it reads the calendar and pays the landlord. On the second a mail from outside tells it
 to pay somebody else: policy denies the first try, a second one gets through; then it deletes the mail. `poller` asks for the same
@@ -104,11 +104,14 @@ EXAMPLES = {
 }
 
 
-def test_there_are_eight_named_questions_and_more():
-    assert len(load_queries()) >= 8
+TOLD_HERE = (
+    "calls-carrying-a-literal", "first-seen-recipients", "gaps-in-a-source", "intents-without-outcomes", "repeated-calls",
+    "untrusted-content-before-a-consequence", "what-followed-a-denial", "what-is-missing-by-agent", "what-was-read-before-acting",
+    "who-acted-on-a-resource",
+)  # fmt: skip
 
 
-@pytest.mark.parametrize("name", load_queries())
+@pytest.mark.parametrize("name", TOLD_HERE)
 def test_an_answer_has_the_columns_that_the_header_promises(told: Desk, name: str):
     query = load_queries()[name]
     asked = told.run(query.sql, query.bind(EXAMPLES.get(name, {})))
@@ -195,7 +198,7 @@ def test_gaps_in_a_source(ask):
         rows, "kind", "source_id", "first_number", "last_number", "count", "after", "before", "seq"
     ) == [
         ["missing", "sdk-1", 3, 4, 2, "2026-11-21T10:00:01Z", "2026-11-21T10:00:02Z", 12],
-        ["repeated", "sdk-1", 5, 5, 2, "2026-11-21T10:00:02Z", "2026-11-21T10:00:02Z", 12],
+        ["repeated", "sdk-1", 5, 5, 2, "2026-11-21T10:00:02Z", "2026-11-21T10:00:03Z", 12],
     ]
     assert len(ask("gaps-in-a-source", source_id="sdk-1")) == 2
     assert ask("gaps-in-a-source", source_id="sdk-2") == []
@@ -206,7 +209,7 @@ def test_untrusted_content_before_a_consequence(ask):
     assert chosen(
         rows, "seq", "tool_name", "outcome_status", "link", "carried", "source_tool", "source_seq"
     ) == [
-        [5, "send_money", None, "words", [ATTACKER], "read_mail", 3],
+        [5, "send_money", None, "verbatim", [ATTACKER], "read_mail", 3],
         [7, "send_money", "success", "derived_from", [ATTACKER], "read_mail", 3],
         [8, "delete_mail", "success", "order", [], "read_mail", 3],
     ]
@@ -216,7 +219,7 @@ def test_untrusted_content_before_a_consequence(ask):
 def test_repeated_calls(ask):
     [row] = ask("repeated-calls")
     assert chosen(
-        [row], "conversation_id", "agent", "tool_name", "tool_arguments", "calls", "failures", "seqs"
+        [row], "session_id", "agent", "tool_name", "tool_arguments", "calls", "failures", "seqs"
     ) == [["poll", "poller", "get_status", '{"job": 1}', 4, 1, [9, 10, 11, 12]]]
     assert ask("repeated-calls", times=5) == []
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from ledger.gateway.serving import BODY_SECONDS, HEAD_SECONDS
 from tests.faults.server import ROOT
 from tests.gateway.running import gateway
 
@@ -240,6 +241,7 @@ def test_a_session_that_the_server_does_not_know_is_not_kept(scripted, front, bo
         ({"Host": "127.0.0.1.evil.example"}, 403),
         ({"Origin": "http://evil.example"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "http://[x"}, 403),
         ({"Content-Type": "text/plain"}, 415),
         ({"Content-Type": "application/json; charset=utf-7"}, 415),
         ({"Content-Type": "application/json; charset=utf-16"}, 415),
@@ -455,3 +457,34 @@ def test_a_token_is_in_no_record_and_in_no_line_of_the_gateways_log(environment,
     kinds = [call["intent"]["identity"]["credential"] for call in book.calls()]
     assert kinds[0]["thumbprint"].startswith("sha256:")
     assert kinds[1] == {"type": "basic"}
+
+
+BEGUN = {"silent": b"", "half a head": b"POST /mcp HTTP/1.1\r\nHo"}
+
+
+def test_who_begins_a_request_and_does_not_go_on_loses_the_connection(front):
+    parts = urlsplit(front)
+    with contextlib.ExitStack() as opened:
+        held = []
+        for said in BEGUN.values():
+            held.append(opened.enter_context(socket.create_connection((parts.hostname, parts.port))))
+            held[-1].sendall(said)
+        started = time.monotonic()
+        for connection in held:
+            connection.settimeout(HEAD_SECONDS * 3)
+            assert connection.recv(1024) == b""
+        assert time.monotonic() - started > HEAD_SECONDS / 2
+    answer = httpx.post(front, content=CALL, headers=ACCEPT, trust_env=False)
+    assert answer.status_code == 200
+
+
+@pytest.mark.soak
+def test_a_body_that_does_not_come_in_time_ends_its_connection(front):
+    parts = urlsplit(front)
+    head = f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{{"
+    with socket.create_connection((parts.hostname, parts.port), BODY_SECONDS * 2) as connection:
+        connection.sendall(head.encode())
+        heard = b""
+        while chunk := connection.recv(1024):
+            heard += chunk
+    assert not heard.startswith(b"HTTP/1.1 2")

@@ -1,6 +1,7 @@
 """What the policy file lets pass, and what it does not; over stdio, with a real approval service."""
 
 import asyncio
+import gzip
 import hashlib
 import json
 import re
@@ -76,6 +77,7 @@ def test_a_denial_comes_before_an_approval(policy):
         ("[[deny]\n", "Expected"),
         ("[[require_approval]]\nrule = 'r'\n", "needs [approval]"),
         ("[approval]\nurl = 'file:///x'\n", "http:// or https://"),
+        ("[approval]\nurl = 'http://[x/'\n", "approval.url"),
         ("[approval]\nurl = 'http://x'\ntimeout_s = 0\n", "timeout_s"),
         ("default = 'deny'\n", "unknown field `default`"),
     ],
@@ -145,6 +147,9 @@ class Desk(BaseHTTPRequestHandler):
         answer["outcome"] = "approved" if asked["arguments"]["a"] < 100 else "rejected"
         body = self.server.says if self.server.says is not None else json.dumps(answer).encode()
         self.send_response(self.server.status)
+        if self.server.compresses:
+            body = gzip.compress(body)
+            self.send_header("Content-Encoding", "gzip")
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Location", f"http://127.0.0.1:{self.server.server_port}/elsewhere")
         self.end_headers()
@@ -158,6 +163,7 @@ class Desk(BaseHTTPRequestHandler):
 def serving_desk():
     with ThreadingHTTPServer(("127.0.0.1", 0), Desk) as server:
         server.asked, server.thinks_s, server.says, server.status = [], 0, None, 200
+        server.compresses = False
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
         server.shutdown()
@@ -260,6 +266,12 @@ def test_no_proper_answer_is_no_approval(asking, desk, book, status, says):
     desk.status, desk.says = status, says
     expect_denied(asking(), "approval could not be asked for")
     assert len(desk.asked) == 1  # and nobody else was asked
+    assert book.calls()[0]["approval"]["approval"]["outcome"] == "expired"
+
+
+def test_an_approval_that_was_compressed_is_none_because_it_could_be_any_size(asking, desk, book):
+    desk.compresses = True
+    expect_denied(asking(), "an encoding that was not asked for")
     assert book.calls()[0]["approval"]["approval"]["outcome"] == "expired"
 
 

@@ -21,6 +21,14 @@ FOUND = [
 ]
 
 
+def test_only_the_very_beginning_has_a_byte_order_mark_however_the_stream_is_cut():
+    stream = b"\n\n\xef\xbb\xbfdata: hidden\n\ndata: said\n\n"
+    for size in range(1, len(stream)):
+        events = Events()
+        found = [event for at in range(0, len(stream), size) for event in events.feed(stream[at : at + size])]
+        assert [*found, *events.end()] == [Event("message", b"said")]
+
+
 @given(st.lists(st.integers(0, len(STREAM)), max_size=12))
 def test_where_the_pieces_end_makes_no_difference(cuts):
     places = [0, *sorted(cuts), len(STREAM)]

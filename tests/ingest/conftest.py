@@ -14,7 +14,7 @@ class Judge:
     def __init__(self, **options):
         self.given = {
             "submitter": "token:test",
-            "persons": Persons([]),
+            "persons": Persons(lambda _: None),
             "origin": "ledger.example/test",
             "agent_key": lambda _: None,
             **options,

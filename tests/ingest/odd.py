@@ -56,7 +56,7 @@ def prepared(record, submitter=SUBMITTER):
     item = prepare(
         record,
         submitter=submitter,
-        persons=Persons([]),
+        persons=Persons(lambda _: None),
         origin="o",
         agent_key=lambda _: None,
         reserved_ids=True,

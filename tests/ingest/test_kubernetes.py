@@ -212,6 +212,7 @@ def test_lines_of_the_audit_log_file_are_read_too():
     [
         (b"", Code.MALFORMED_JSON),
         (b"[1,", Code.MALFORMED_JSON),
+        (b'{"kind":"Event\xff","apiVersion":"audit.k8s.io/v1","items":[]}', Code.MALFORMED_JSON),
         (b'{"items":[' * 50_000, Code.MALFORMED_JSON),
         (b'{"kind":"EventList","apiVersion":"audit.k8s.io/v1beta1","items":[]}', Code.INVALID_MEMBER),
         (

@@ -18,9 +18,10 @@ from ledger.core.merkle import leaf_hash, verify_consistency
 from ledger.core.note import parse_vkey
 from ledger.core.receipt import verify_receipt
 from ledger.core.tiles import parse_bundle
-from ledger.log.contents import parse_contents
-from ledger.log.files import sync_folder
 from ledger.log.log import Log
+from ledger.storage.contents import parse_contents
+from ledger.storage.files import sync_folder
+from ledger.storage.layout import hot_path, wal_of
 from tests.log.conftest import ORIGIN, post, prepared, record, submit
 
 
@@ -261,7 +262,7 @@ def test_one_who_cannot_be_told_keeps_nobody_else_from_an_answer(log: Log):
 
 
 def test_rows_with_much_content_come_in_batches_that_memory_holds(log: Log, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("ledger.log.store.READ_BATCH_BYTES", 10_000)
+    monkeypatch.setattr("ledger.storage.hot.READ_BATCH_BYTES", 10_000)
     lengths = [10, 30_000, 10, 4_000, 4_000, 4_000, 10, 10, 25_000, 10]
     post(log, *(record(n, request={"text": "x" * length}) for n, length in enumerate(lengths, 1)))
     batches = list(log.rows(0, 100))
@@ -277,14 +278,14 @@ def test_the_wals_name_is_on_the_disk_before_the_first_answer(data: Path, monkey
     log = Log.open(data)
 
     def sync(folder: Path) -> None:
-        synced.append((folder, (data / "log.duckdb.wal").exists(), log.head().size))
+        synced.append((folder, (wal_of(hot_path(data, 1))).exists(), log.head().size))
         sync_folder(folder)
 
-    monkeypatch.setattr("ledger.log.store.sync_folder", sync)
+    monkeypatch.setattr("ledger.storage.hot.sync_folder", sync)
     for number in (1, 2, 3):
         post(log, record(number))
     log.close()
-    assert synced == [(data, True, 1)]
+    assert synced == [(data / "hot", True, 1)]
 
 
 def test_where_the_wals_name_cannot_be_synced_the_file_itself_has_the_record_before_the_answer(
@@ -294,11 +295,11 @@ def test_where_the_wals_name_cannot_be_synced_the_file_itself_has_the_record_bef
         raise OSError(errno.EIO, "Input/output error")
 
     log = Log.open(data)
-    before = (data / "log.duckdb").stat().st_mtime_ns
+    before = hot_path(data, 1).stat().st_mtime_ns
     with monkeypatch.context() as broken:
-        broken.setattr("ledger.log.store.sync_folder", fail)
+        broken.setattr("ledger.storage.hot.sync_folder", fail)
         (answer,) = post(log, record(1))
     assert answer.seq == 1
-    assert (data / "log.duckdb").stat().st_mtime_ns > before
-    assert not (data / "log.duckdb.wal").exists()
+    assert hot_path(data, 1).stat().st_mtime_ns > before
+    assert not (wal_of(hot_path(data, 1))).exists()
     log.close()

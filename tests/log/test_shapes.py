@@ -6,19 +6,19 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from ledger.audit import joiner
+from ledger.audit.beside import WANTED, Committed
+from ledger.audit.joiner import check_beside
+from ledger.audit.readonly import Stretch, as_person, as_stretch, contents_of
 from ledger.core.note import parse_vkey
 from ledger.core.report import Findings
 from ledger.core.shape import Shapes
 from ledger.core.verify import Verifier
-from ledger.log import fsck
-from ledger.log.beside import WANTED
-from ledger.log.fsck import check_beside
 from ledger.log.log import Log
-from ledger.log.readonly import Stretch, as_person, as_stretch
 from tests.log.conftest import post, record
 
 COUNT = 40
-COLUMNS = ("entry", "hash", "id", "checkpoint", "member", "salt", "value")
+COLUMNS = ("entry", "hash", "id", "checkpoint", "member", "digest")
 
 
 class Rows:
@@ -35,7 +35,9 @@ class Rows:
         log.close()
 
     def stretch(self, findings: Findings) -> Stretch:
-        return as_stretch(0, self.end, pa.Table.from_batches([self.batch]), self.persons, findings)
+        table = pa.Table.from_batches([self.batch])
+        committed = Committed.of([contents_of(table.column("contents"))])
+        return as_stretch((0, self.end), table, committed, self.persons, findings)
 
 
 class NoShapes(Shapes):
@@ -66,10 +68,10 @@ def changed(stretch: Stretch, dice: random.Random) -> Stretch:
         ids = [dice.choice(["", None, rows.ids[0]]) if j == i else text for j, text in enumerate(rows.ids)]
         return stretch._replace(rows=rows._replace(ids=ids))
     field = f"{column}s"
-    values = list(getattr(rows, field))
+    values = list(getattr(rows.contents, field))
     j = dice.randrange(len(values))
     values[j] = dice.choice([None, values[j - 1], values[j][1:], mutated(values[j], dice)])
-    return stretch._replace(rows=rows._replace(**{field: values}))
+    return stretch._replace(rows=rows._replace(contents=rows.contents._replace(**{field: values})))
 
 
 def mutated(value, dice: random.Random):
@@ -91,8 +93,8 @@ def test_by_shapes_and_by_the_parser_the_same_is_found(rows: Rows, monkeypatch: 
             stretch = changed(stretch, dice)
         both = []
         for shapes in (known, unknown):
-            monkeypatch.setattr(fsck, "SHAPES", shapes)
-            both.append(check_beside(stretch, hints, introduced, Findings()))
+            monkeypatch.setattr(joiner, "SHAPES", shapes)
+            both.append(check_beside(stretch, hints, introduced.get, Findings()))
         assert both[0] == both[1], round_
         found += bool(both[0].outcome.findings)
     assert known._hits > 300 * COUNT

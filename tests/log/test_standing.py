@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from ledger.audit.fsck import verify_folder
 from ledger.core.ed25519 import SigningKey, generate
 from ledger.core.entry import commitment, parse_entry, record_signing_input
 from ledger.core.errors import Code, LedgerError
-from ledger.log.fsck import verify_folder
 from ledger.log.log import Log
 from ledger.log.plan import Appended
 from ledger.log.standing import Standing
@@ -159,10 +159,27 @@ def test_a_signed_record_that_is_sent_again_gets_the_first_answer(log: Log):  # 
     assert third.leaf_hash == first.leaf_hash
 
 
+def test_of_two_submitters_in_one_commit_the_second_is_told_nothing_but_what_an_agent_signed_is_its_own(
+    log: Log,
+):
+    key = generate()
+    grant(log, "agent-7", key)
+    plain, signed = prepared(log, record(1)), sealed(log, key)
+    first, second, third, fourth = submit(
+        log,
+        [plain, plain._replace(submitter="token:other"), signed, signed._replace(submitter="token:other")],
+    )
+    assert (first.existing, second.code) == (False, Code.ID_CONFLICT)
+    assert (third.existing, fourth.existing, fourth.seq) == (False, True, third.seq)
+    [later] = submit(log, [signed._replace(submitter="token:relay")])
+    [unsigned] = submit(log, [sealed(log, None)._replace(submitter="token:relay")])
+    assert (later.existing, unsigned.code) == (True, Code.ID_CONFLICT)
+
+
 def test_what_was_erased_is_not_compared_and_everything_else_is(data: Path):
     log = Log.open(data)
     post(log, record(1))
-    log._store._writer.execute(WITHOUT_ARGUMENTS.format(1))
+    log._store._writing._writer.execute(WITHOUT_ARGUMENTS.format(1))
     [unexplained] = post(log, record(1))
     log.append_own("log.content_erased", {"log.erased": [[1, "tool.arguments"]], "log.ground": "GDPR 17"})
     [again] = post(log, record(1))
@@ -266,7 +283,7 @@ def test_a_start_does_not_pass_over_an_own_entry_that_cannot_be_read(data: Path)
     grant(log, "agent-7", generate())
     log.append_own("log.access_revoked", {"log.key_id": "agent-7"})
     post(log, record(1))
-    log._store._writer.execute(
+    log._store._writing._writer.execute(
         "UPDATE entries SET entry = replace(entry, '\"seq\":2', '\"seq\": 2') WHERE seq = 2"
     )
     log.close()

@@ -8,6 +8,7 @@ import pytest
 
 from ledger.core.errors import Code, LedgerError
 from ledger.log.log import Log
+from ledger.storage.layout import hot_path
 from tests.log.conftest import ORIGIN, post, record
 
 
@@ -106,7 +107,7 @@ def test_creating_twice_is_refused_and_a_creation_that_crashed_is_taken_up_again
     with pytest.raises(LedgerError) as caught:
         Log.create(data, ORIGIN)
     assert caught.value.code == Code.LOG_EXISTS
-    (data / "log.duckdb").rename(data / "log.duckdb.new")  # what a crash before the rename leaves
+    (data / "hot").rename(data / "hot.new")  # what a crash before the rename leaves
     Log.create(data, ORIGIN)
     fill(data, 1, 3)
 
@@ -127,13 +128,13 @@ def test_a_database_is_closed_to_others_also_in_a_folder_that_was_not(tmp_path: 
     Log.create(folder, ORIGIN)
     log = Log.open(folder)
     post(log, record(1))
-    files = {path.name: path.stat().st_mode & 0o777 for path in [folder, *folder.iterdir()]}
+    files = {path.name: path.stat().st_mode & 0o777 for path in [folder, *folder.rglob("*")]}
     log.close()
-    assert "log.duckdb.wal" in files
+    assert "00000001.duckdb.wal" in files
     assert {name: oct(mode) for name, mode in files.items() if mode & 0o077} == {}
 
 
 def test_a_database_that_was_left_open_to_others_is_closed_at_start(data: Path):
-    (data / "log.duckdb").chmod(0o644)
+    hot_path(data, 1).chmod(0o644)
     Log.open(data).close()
-    assert (data / "log.duckdb").stat().st_mode & 0o777 == 0o600
+    assert hot_path(data, 1).stat().st_mode & 0o777 == 0o600

@@ -82,3 +82,13 @@ def test_every_decision_is_dated_indexed_and_says_what_was_rejected():
         assert re.search(r"^20\d\d-\d\d-\d\d · ", text, re.MULTILINE), f"{place(path)} has no date"
         assert "**Rejected.**" in text, f"{place(path)} does not say what was rejected"
         assert f"]({path.name})" in index, f"{place(path)} is not in the index"
+
+
+def test_the_programs_of_others_are_named_in_the_versions_that_are_pinned():
+    told = (ROOT / "docs/witnesses.md").read_text("utf-8").partition("## With code that is not ours")[2]
+    modules = (ROOT / "tests/interop/go/go.mod").read_text("utf-8")
+    packages = (ROOT / "requirements/interop.txt").read_text("utf-8")
+    pinned = re.findall(r"^\t(\S+) (v[\d.]+)$", modules, re.MULTILINE)
+    pinned += re.findall(r"^(tlog-scales)==(\S+)", packages, re.MULTILINE)
+    assert len(pinned) >= 6
+    assert {f"{name} {version}" for name, version in pinned if version not in told} == set()

@@ -54,5 +54,7 @@ def test_an_installed_environment_is_not_installed_again(tmp_path):
         made.mkdir(parents=True)
         (made / ".installed").touch()
     planned = make("-n", "test", f"VENV={venv}").stdout
-    assert planned.count("-m pytest") == 1 + 4
+    tested = re.findall(r"--rootdir=. tests/(?:frameworks/)?(\S+)$", planned, re.MULTILINE)
+    assert sorted(tested) == ["langchain", "pydantic-ai"]
+    assert planned.count("-m pytest") == 1 + len(tested)
     assert " pip" not in planned

@@ -167,7 +167,8 @@ def test_a_command_whose_packages_are_not_installed_says_which_install_has_them(
     assert (result.returncode, result.stderr.count("\n")) == (2, 1)
     assert "pip install '.[cli]'" in result.stderr
     with_cli = base | needed(*map(normal, PYPROJECT["project"]["optional-dependencies"]["cli"]))
-    for command in (["--help"], ["post", "--help"], ["verify", "--help"], ["gateway", "--help"]):
+    elsewhere = ("post", "verify", "gateway", "token", "keys")
+    for command in (["--help"], *([name, "--help"] for name in elsewhere)):
         result = alone(installed, with_cli, COMMAND, *command)
         assert result.returncode == 0, result.stderr
     result = alone(

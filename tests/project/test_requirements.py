@@ -43,6 +43,7 @@ def test_no_requirement_file_names_an_address_or_an_option(name):
         ("runtime.txt", "demo.txt"),
         ("build.txt", "demo.txt"),
         ("demo.txt", "test.txt"),
+        ("test.txt", "fuzz.txt"),
     ],
 )
 def test_a_smaller_set_is_part_of_the_larger_one(small, large):

@@ -10,7 +10,7 @@ ORIGIN = "ledger.example/test"
 
 @pytest.fixture
 def persons():
-    return Persons([])
+    return Persons(lambda _: None)
 
 
 @pytest.fixture

@@ -386,7 +386,7 @@ def test_whatever_is_accepted_is_canonical_and_opens_to_what_was_sent(
     }
     data = json.dumps(sent, ensure_ascii=ascii_only).encode()
     prepared = prepare(
-        data, submitter="token:x", persons=Persons([]), origin=ORIGIN, agent_key=lambda _: None
+        data, submitter="token:x", persons=Persons(lambda _: None), origin=ORIGIN, agent_key=lambda _: None
     )
     record = canonical.parse_canonical(prepared.record)
     assert rfc8785.dumps(record) == prepared.record

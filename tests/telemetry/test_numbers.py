@@ -8,6 +8,7 @@ import pytest
 from ledger.core.errors import Code, LedgerError
 from ledger.telemetry import Telemetry
 from ledger.telemetry.numbers import Histogram, Sample, family_text
+from ledger.telemetry.telemetry import MAX_TOKENS
 
 LINE = re.compile(r'[a-z_]+(\{([a-z]+="(\\[\\"n]|[^"\\\n])*",?)+\})? -?[0-9.e+-]+')
 
@@ -21,9 +22,11 @@ class Log:
         self.numbers = {
             "queue_bytes": 0,
             "queue_limit_bytes": 64,
+            "queue_credentials": 3,
             "size": 7,
             "held_clock": 0,
             "stopped": None,
+            "unsigned": None,
         }
         self.numbers |= status
 
@@ -69,7 +72,7 @@ def test_each_family_is_announced_once_and_before_its_lines(anchor):
             announced.append(line.split()[2])
         elif not line.startswith("#"):
             assert line.startswith(announced[-1])
-    assert len(announced) == len(set(announced)) == 11
+    assert len(announced) == len(set(announced)) == 13
 
 
 def test_a_log_shows_its_size_its_anchor_and_its_queue(anchor):
@@ -79,6 +82,7 @@ def test_a_log_shows_its_size_its_anchor_and_its_queue(anchor):
     assert shown["agent_ledger_size"] == 7
     assert shown["agent_ledger_anchored_size"] == 6
     assert shown["agent_ledger_queue_bytes"] == 12
+    assert shown["agent_ledger_queue_credentials"] == 3
     assert shown["agent_ledger_queue_limit_bytes"] == 64
     assert shown["agent_ledger_held_clock_total"] == 2
     assert shown["agent_ledger_writable"] == 1
@@ -133,6 +137,19 @@ def test_a_value_on_a_bound_counts_as_within_it():
     for value in (0, 1, 1.5, 2, 2.5):
         histogram.observe(value)
     assert histogram.counts == [2, 2, 1]
+
+
+def test_who_was_refused_for_how_much_they_send_is_counted_by_token_and_only_so_many_have_a_line(anchor):
+    telemetry = Telemetry()
+    telemetry.observe(Log(anchor))
+    for number in range(MAX_TOKENS + 50):
+        telemetry.throttled(f"t-{number}", Code.QUEUE_FULL)
+    telemetry.throttled("t-0", Code.QUEUE_FULL)
+    shown = values(telemetry.metrics_text())
+    counted = {name: count for name, count in shown.items() if "throttled" in name}
+    assert counted['agent_ledger_throttled_total{token="t-0",code="queue-full"}'] == 2
+    assert counted['agent_ledger_throttled_total{token="(others)",code="queue-full"}'] == 50
+    assert (len(counted), sum(counted.values())) == (MAX_TOKENS + 1, MAX_TOKENS + 51)
 
 
 def test_a_label_cannot_end_its_line():

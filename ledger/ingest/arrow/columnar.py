@@ -143,7 +143,7 @@ class _Batch:
             self.doubts.rows.update(row for row, size in enumerate(sizes) if size > _ALONE_BYTES)
         self.doubts.rows.update(_secretive(record, records))
         ids, types = self._columns[_ID].to_pylist(), self._columns[_TYPE].to_pylist()
-        never = [None] * self._rows
+        never, none = [None] * self._rows, [()] * self._rows
         columns = (
             ids,
             types,
@@ -151,10 +151,11 @@ class _Batch:
             [submitter] * self._rows,
             contents,
             named,
-            [()] * self._rows,
+            none,
             never,
             generated,
             sizes,
+            none,
         )
         return list(map(Prepared._make, zip(*columns, strict=True)))
 

@@ -125,6 +125,8 @@ def _fields(data: bytes, place: Range, count: _Count) -> Iterator[tuple[int, int
                 limit=count.limit,
             )
         tag, position = _varint(data, position, end)
+        if not 8 <= tag < 1 << 32:  # noqa: PLR2004 - field numbers are 1 to 2^29-1, above three bits of wire type
+            raise _malformed(f"there is no field {tag >> 3}, which stands before byte {position}")
         wire = tag & 7
         if wire == _LEN:
             length, position = _varint(data, position, end)

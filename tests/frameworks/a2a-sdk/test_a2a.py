@@ -1,7 +1,8 @@
-"""A real A2A server and client over HTTP, each recording into the same ledger."""
+"""A real A2A server and client over HTTP, each recording into the same ledger; and as two organisations, each into its own."""
 
 import asyncio
 import json
+import os
 import socket
 import threading
 import time
@@ -32,7 +33,12 @@ from starlette.applications import Starlette
 from starlette.authentication import AuthCredentials, AuthenticationBackend, SimpleUser
 from starlette.middleware.authentication import AuthenticationMiddleware
 
-from ledger.client.adapters.a2a import CHECKED, LedgerExecutor, record
+from ledger.client import Ledger
+from ledger.client.adapters.a2a import CHECKED, EXTENSION, LedgerExecutor, extension, record
+from ledger.client.calls import Calls
+from ledger.core.crossing import open_said
+from ledger.core.note import parse_vkey
+from tests.faults.server import Server
 
 QUESTION = "Please read /data/q3"
 ACTIONS = "SELECT * FROM actions ORDER BY time"
@@ -72,7 +78,7 @@ class Bearer(AuthenticationBackend):
 
 
 @contextmanager
-def listening(agent, ledger, *, streams=False):
+def listening(agent, ledger, *, streams=False, calls=None, declared=None):
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         port = held.getsockname()[1]
@@ -82,11 +88,13 @@ def listening(agent, ledger, *, streams=False):
         version="1.0",
         description="reads reports",
         supported_interfaces=[AgentInterface(url=url, protocol_binding="JSONRPC", protocol_version="1.0")],
-        capabilities=AgentCapabilities(streaming=streams),
+        capabilities=AgentCapabilities(
+            streaming=streams, extensions=[extension(declared or calls)] if declared or calls else []
+        ),
         default_input_modes=["text/plain"],
         default_output_modes=["text/plain"],
     )
-    executor = LedgerExecutor(agent, ledger, card) if ledger is not None else agent
+    executor = LedgerExecutor(agent, ledger, card, calls) if ledger is not None else agent
     handler = DefaultRequestHandler(agent_executor=executor, task_store=InMemoryTaskStore(), agent_card=card)
     app = Starlette(routes=[*create_agent_card_routes(card), *create_jsonrpc_routes(handler, rpc_url="/")])
     app.add_middleware(AuthenticationMiddleware, backend=Bearer())
@@ -107,11 +115,11 @@ def message(text=QUESTION):
     )
 
 
-def ask(url, ledger, *, streams=False):
+def ask(url, ledger, *, streams=False, **options):
     async def run():
         client = await create_client(url, client_config=ClientConfig(streaming=streams))
         if ledger is not None:
-            record(client, ledger)
+            record(client, ledger, **options)
         signed = ClientCallContext(service_parameters={"Authorization": "Bearer token-of-alice"})
         return [event async for event in client.send_message(message(), context=signed)]
 
@@ -213,3 +221,143 @@ def test_the_lines_of_the_page_record_a_message(page, ledger, logged):
         assert asyncio.run(page("a2a")["ask"](url, message()))
     sent, _ = sides(logged(ACTIONS))
     assert (sent["tool_server"], sent["identity_principal"]) == ("FinanceAgent", "alice@example.com")
+
+
+# ---- two organisations
+
+
+class Organisation:
+    """A ledger of its own, and what it recorded of calls."""
+
+    def __init__(self, server, name):
+        self.server, self.log = server, f"{name}.example/log"
+        token = server.grant("agent", "writer")
+        self.ledger = Ledger(server.url, token, source=name)
+        with server.client() as client:
+            self.vkey = client.get("/v1/log").json()["verifier_key"]
+
+    def meets(self, other):
+        self.calls = Calls(self.ledger, self.log, [other.vkey])
+
+    def recorded(self):
+        self.ledger.flush(20)
+        sql = (
+            "SELECT type, action_id, seq, leaf_hash, ext->>'$.\"call.id\"' AS call, ext->>'$.\"call.receipt\"' AS receipt, "
+            "ext->>'$.\"call.problem\"' AS problem, source_original->>'receipt' AS kept, ext->>'$.\"call.entry_leaf\"' AS names "
+            "FROM records WHERE type LIKE 'call.%' ORDER BY seq"
+        )
+        return self._rows("/v1/query", {"sql": sql})
+
+    def one_sided(self):
+        self.ledger.flush(20)
+        rows = self._rows("/v1/queries/one-sided-calls", {"parameters": {"in_flight_s": 0}})
+        return [(row["direction"], row["state"], row["problem"]) for row in rows]
+
+    def _rows(self, path, body):
+        with self.server.client() as client:
+            answer = client.post(path, json=body).raise_for_status().json()
+        names = [column["name"] for column in answer["columns"]]
+        return [dict(zip(names, row, strict=True)) for row in answer["rows"]]
+
+
+@pytest.fixture
+def both(tmp_path):
+    servers = [
+        Server(tmp_path / name, origin=f"{name}.example/log", python=os.environ["AGENT_LEDGER_PYTHON"])
+        for name in ("alice", "bob")
+    ]
+    alice, bob = (Organisation(server, name) for server, name in zip(servers, ("alice", "bob"), strict=True))
+    alice.meets(bob)
+    bob.meets(alice)
+    yield alice, bob
+    for each in (alice, bob):
+        each.calls.close()
+        each.ledger.close()
+        each.server.stop()
+
+
+def test_two_organisations_each_have_the_others_receipt_of_a_call_over_a2a(both):
+    alice, bob = both
+    for streams in (False, True):
+        with listening(Agent("complete"), bob.ledger, streams=streams, calls=bob.calls) as url:
+            assert ask(url, alice.ledger, streams=streams, calls=alice.calls)
+    came, hers = bob.recorded(), alice.recorded()
+    assert [row["type"] for row in hers] == ["call.sent", "call.confirmed"] * 2
+    assert [(row["type"], row["receipt"]) for row in came] == [("call.received", "verified")] * 2
+    for sent, back, received in zip(hers[::2], hers[1::2], came, strict=True):
+        assert sent["call"] == back["call"] == received["call"]
+        assert (back["receipt"], back["names"], received["names"]) == (
+            "verified",
+            received["leaf_hash"],
+            sent["leaf_hash"],
+        )
+        said = open_said(back["kept"].encode(), [parse_vkey(bob.vkey)])
+        assert (said.entry.seq, said.names.leaf) == (received["seq"], sent["leaf_hash"])
+        assert open_said(received["kept"].encode(), [parse_vkey(alice.vkey)]).entry.seq == sent["seq"]
+        assert sent["action_id"]
+        assert sent["action_id"] != received["action_id"]
+    assert alice.one_sided() == bob.one_sided() == []
+
+
+def test_an_agent_that_does_not_record_or_answers_for_another_call_is_found(both):
+    alice, bob = both
+
+    class Liar(Agent):
+        async def execute(self, context, event_queue):
+            put = event_queue.enqueue_event
+
+            async def enqueue_event(event):
+                event.metadata.update({EXTENSION: kept[0] if kept else "?"})
+                return await put(event)
+
+            event_queue.enqueue_event = enqueue_event
+            await super().execute(context, event_queue)
+
+    kept = []
+    with listening(Agent("complete"), None, declared=bob.calls) as url:
+        ask(url, alice.ledger, calls=alice.calls)  # its card says that it records
+    earlier = bob.calls.receive(alice.calls.send(bob.log, b"x").told, b"x")
+    kept.extend(earlier.told.values())
+    with listening(Liar("complete"), None, declared=bob.calls) as url:
+        ask(url, alice.ledger, calls=alice.calls)
+    with listening(Agent("complete"), bob.ledger, calls=bob.calls) as url:
+        ask(url, alice.ledger)  # she does not say that she is a peer
+        ask(url, None)
+    assert alice.one_sided() == [
+        ("sent", "missing", None),
+        ("sent", "missing", None),
+        ("sent", "refused", "another-call"),
+    ]
+    assert bob.one_sided() == [("received", "missing", None)] * 2
+
+
+def test_a_message_that_was_changed_on_its_way_is_seen_where_it_arrives(both):
+    alice, bob = both
+
+    async def run(url):
+        client = await create_client(url, client_config=ClientConfig(streaming=False))
+        send = client.send_message
+
+        def between(request, *, context=None):
+            request.message.parts[0].text = "Please delete /data/q3"
+            return send(request, context=context)
+
+        client.send_message = between
+        record(client, alice.ledger, calls=alice.calls)
+        return [event async for event in client.send_message(message())]
+
+    with listening(Agent("complete"), bob.ledger, calls=bob.calls) as url:
+        asyncio.run(run(url))
+    [came] = bob.recorded()
+    assert (came["receipt"], came["problem"]) == ("refused", "another-message")
+    assert alice.recorded()[1]["problem"] == "another-message"
+
+
+def test_nothing_is_done_for_a_caller_of_whom_nothing_can_be_recorded(both):
+    alice, bob = both
+    agent = Agent("complete")
+    with listening(agent, bob.ledger, calls=bob.calls) as url:
+        bob.server.stop()
+        with suppress(Exception):
+            ask(url, alice.ledger, calls=alice.calls)
+    assert agent.ran == 0

@@ -6,6 +6,7 @@ import re
 import tracemalloc
 
 import pytest
+from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from ledger.core.errors import Code, LedgerError
@@ -53,6 +54,25 @@ def test_a_body_of_too_many_parts_is_refused_before_anything_is_built(name):
         assert tracemalloc.get_traced_memory()[1] < 16 * MIB
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        b"\x00",
+        b"\x01",
+        b"\x05",
+        b"\x07",
+        b"\x82\x80\x80\x80\x10",
+        b"\x8a\x80\x80\x80\x80\x80\x80\x80\x80\x01",
+    ],
+)
+def test_a_field_that_no_message_can_have_is_refused(tag):
+    """The library that made the messages refuses it too: nothing may be read here that is no protobuf elsewhere."""
+    body = bombs.request(bombs.ids(1)) + tag + bytes(8)
+    with pytest.raises(DecodeError):
+        ExportTraceServiceRequest.FromString(body)
+    assert refusal(body) == Code.MALFORMED_PROTOBUF
 
 
 @pytest.mark.parametrize("name", ["one span of empty attributes", "one list of nothing", "unknown fields"])

@@ -36,7 +36,7 @@ def records(*items, submitter="token:a"):
         prepare(
             record,
             submitter=submitter,
-            persons=Persons([]),
+            persons=Persons(lambda _: None),
             origin="o/t",
             agent_key=lambda _: None,
             reserved_ids=True,

@@ -179,7 +179,7 @@ LOGS = st.builds(
 
 
 def taken(reading):
-    persons = Persons([])
+    persons = Persons(lambda _: None)
     for record in reading.records:
         prepare(
             record, submitter="a", persons=persons, origin="o/t", agent_key=lambda _: None, reserved_ids=True
@@ -301,7 +301,7 @@ def test_no_word_of_the_user_is_signed_in_clear(operation):
     )  # fmt: skip
     log = LogRecord(T, S, 1, "", "INFO", WORDS_OF_THE_USER, said)
     reading = records_of([span], [log], "a")
-    persons = Persons([])
+    persons = Persons(lambda _: None)
     for record in reading.records:
         prepared = prepare(
             record, submitter="a", persons=persons, origin="o/t", agent_key=lambda _: None, reserved_ids=True

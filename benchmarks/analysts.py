@@ -1,0 +1,120 @@
+"""(l) Ingest while eight analysts ask: how long a request takes from when it was due, with nobody asking and with eight who run heavy SQL one after the other.
+
+In turn in one run, on one log of a million mixed records. What is offered is half of the peak that was measured just before, with nobody asking. The server has
+its two workers: two statements run, the others queue. Each analyst goes through the statements in an order of its own; every round's records make
+the views over them anew.
+"""
+
+import itertools
+import random
+import statistics
+import tempfile
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import httpx
+
+from benchmarks.asking import Ledger, problem_of
+from benchmarks.logs import MIXED, clone, filled, kept
+from benchmarks.options import Options
+from benchmarks.running import ratio
+from benchmarks.servers import Served, serving
+from benchmarks.shapes import SHAPES
+
+ANALYSTS = 8
+AIM = 1.5
+STATEMENTS = (
+    "SELECT count(*) FROM records WHERE regexp_matches(outcome_result, '(collect|partner)[.]example')",
+    "SELECT tool_name, count(DISTINCT tool_arguments), max(length(outcome_result)) FROM actions GROUP BY tool_name",
+    "SELECT request_conversation_id, list(tool_name ORDER BY time), count(*) AS n FROM actions GROUP BY ALL ORDER BY n DESC LIMIT 100",
+    """SELECT submitter, source_id, max(gap) FROM (
+        SELECT submitter, source_id, source_seq - lag(source_seq) OVER (PARTITION BY submitter, source_id ORDER BY source_seq) AS gap FROM records
+    ) GROUP BY ALL ORDER BY 3 DESC LIMIT 100""",
+    "SELECT * FROM sessions ORDER BY consequences_after_untrusted DESC LIMIT 1000",
+    "SELECT done_how, done_where, count(*) FROM denials GROUP BY ALL",
+    "SELECT source_tool, sink_tool, count(*), max(len(carried)) FROM flows GROUP BY ALL",
+    "SELECT day, quantile_cont(n, 0.99) FROM (SELECT date_trunc('day', time) AS day, identity_principal, count(*) AS n FROM actions GROUP BY ALL) GROUP BY ALL",
+)
+
+
+def run(options: Options) -> dict:
+    size, rounds, seconds = (30_000, 2, 5.0) if options.quick else (1_000_000, 5, 20.0)
+    found: dict[str, dict] = {}
+    with kept(options) as cache:
+        filled(cache / f"mixed-{size}", size, MIXED)
+        for shape in SHAPES:
+            with tempfile.TemporaryDirectory(dir=cache) as temporary:
+                clone(cache / f"mixed-{size}", Path(temporary) / "data")
+                with serving("benchmarks.signed", data=Path(temporary) / "data") as server:
+                    with Ledger(server) as ledger:
+                        ledger.value("SELECT count(*) FROM actions")
+                    rate = shape.peak(server, seconds / 2).per_second / 2
+                    measured: dict[str, list] = defaultdict(list)
+                    answers: Counter[str] = Counter()
+                    for _ in range(rounds):
+                        measured["alone"].append(shape.offer(server, rate, seconds))
+                        with asking(server, answers):
+                            measured["asked"].append(shape.offer(server, rate, seconds))
+            found[shape.name] = {
+                "rate": rate,
+                "answers": answers,
+                **{name: [asdict(row) for row in rows] for name, rows in measured.items()},
+            }
+            _print(shape.name, rate * shape.batch, measured, answers, f"{rounds} rounds of {seconds:.0f} s")
+    return found
+
+
+@contextmanager
+def asking(server: Served, answers: Counter[str]) -> Iterator[None]:
+    """Analysts at work; what they were answered is counted."""
+    over = threading.Event()
+    threads = [
+        threading.Thread(target=_ask, args=(server, number, answers, over)) for number in range(ANALYSTS)
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
+def _ask(server: Served, number: int, answers: Counter[str], over: threading.Event) -> None:
+    statements = list(STATEMENTS)
+    random.Random(number).shuffle(statements)
+    headers = {"Authorization": f"Bearer {server.token}"}
+    with httpx.Client(base_url=server.url, headers=headers, trust_env=False, timeout=120.0) as client:
+        for sql in itertools.cycle(statements):
+            if over.is_set():
+                return
+            answer = client.post("/v1/query", json={"sql": sql})
+            answers["answered" if answer.status_code == 200 else problem_of(answer)] += 1
+            if answer.status_code != 200:
+                time.sleep(1.0)
+
+
+def _print(name: str, rate: float, measured: dict[str, list], answers: Counter[str], how: str) -> None:
+    print(f"\n(l) {name.partition(',')[0]}, {rate:.0f} records/s; {how} in turn\n")
+    print("| | p50 ms | p99 ms | p99.9 ms | max ms | refused | never sent |\n|---|---|---|---|---|---|---|")
+    for title, rows in (("nobody asks", measured["alone"]), (f"{ANALYSTS} analysts ask", measured["asked"])):
+        middle = {
+            field: statistics.median(getattr(row, field) for row in rows)
+            for field in ("p50_ms", "p99_ms", "p999_ms")
+        }
+        print(
+            f"| {title} | {middle['p50_ms']:.2f} | {middle['p99_ms']:.2f} | {middle['p999_ms']:.1f} | {max(row.max_ms for row in rows):.0f} | "
+            f"{sum(row.refused for row in rows)} | {sum(row.missed for row in rows)} |"
+        )
+    of = {
+        field: ratio(*([getattr(row, field) for row in measured[which]] for which in ("asked", "alone")))
+        for field in ("p50_ms", "p99_ms")
+    }
+    told = ", ".join(f"{count} {what}" for what, count in answers.items())
+    print(f"\nratio of p50 {of['p50_ms']}, of p99 {of['p99_ms']} (aim {AIM}); statements: {told}")

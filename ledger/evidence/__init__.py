@@ -1,0 +1,1 @@
+"""Evidence files: chosen entries with what proves them, for people who have no ledger."""

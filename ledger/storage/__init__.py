@@ -1,0 +1,1 @@
+"""What lies on the disk: hot files, sealed segments, indexes, the head anchor. Nothing here decides what may be written."""

@@ -1,0 +1,1 @@
+"""What keeps a log for years: backup and restore, migration, retention, export and import."""
