@@ -6,6 +6,8 @@ ARGS   ?=
 BIN    := $(VENV)/bin
 # Test processes: one more than there are cores, since many tests wait for a server of theirs.
 WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+# In the whole run thousands of tests share two cores with hundreds of servers: what fails there is tried once more, and both are told.
+AGAIN  := --reruns 1 --reruns-delay 1 -r R
 PY     := $(BIN)/python
 PIP    := $(PY) -m pip --disable-pip-version-check install --quiet
 UV     := $(BIN)/uv --quiet pip
@@ -28,7 +30,7 @@ demo: $(VENV)/.demo  ## install, run a small agent through a ledger, verify it, 
 	$(PY) -m demo $(ARGS)
 
 test: lint  ## install what tests need and pass them all, two frameworks included (ARGS="-k chain" for some)
-	$(PY) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	$(PY) -m pytest -n $(WORKERS) --dist loadfile $(if $(ARGS),,$(AGAIN)) $(ARGS)
 	$(if $(ARGS),,$(MAKE) --no-print-directory test-frameworks ARGS="$(CI_FRAMEWORKS)")
 
 test-frameworks: $(addprefix test-framework-,$(or $(ARGS),$(FRAMEWORKS)))  ## test every agent framework in its own environment (ARGS="langchain pydantic-ai" for some)

@@ -23,6 +23,7 @@ from tests.faults.wire import Http, LostError, Pipe, Wire
 
 SERVER_ERROR = 500
 STOPPED_S = 0.15
+ENDED_WITHIN_S = 60.0
 ATTEMPTS = 6
 PERSON = "request.user"
 AFTER = 2  # more posts once something failed
@@ -310,7 +311,7 @@ class Case:
 
     def _wait_for_end(self, error: LostError) -> None:
         """A connection that broke: the process died. Where it did not, that is a finding of its own."""
-        until = time.monotonic() + 5
+        until = time.monotonic() + ENDED_WITHIN_S
         while not self._ended("end"):
             if time.monotonic() > until:
                 raise Broken(f"a connection was dropped by a server that lives: {error}")

@@ -48,7 +48,7 @@ IMPORTED = (
 )
 COMMAND = "ledger.cli.main:main"
 READ_LATER = ("AGENT_LEDGER_", "AWS_", "HOME", "SSL_CERT_", "XDG_")
-ENDS_WITHIN_S = 60.0
+ENDS_WITHIN_S = 180.0
 ASK = "FAULTS_NURSERY"
 CLOSED_BELOW = 100  # what the nursery has open is nothing to its children
 Popen = subprocess.Popen

@@ -20,7 +20,7 @@ from tests.faults.nursery import Forked, agent_ledger, plain
 
 ORIGIN = "ledger.example/faults"
 ROOT = Path(__file__).resolve().parent.parent.parent
-READY_WITHIN_S = 60.0
+READY_WITHIN_S = 180.0
 LISTENS = re.compile(r" on (https?://\S+);")
 
 
