@@ -9,14 +9,16 @@
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /build
 RUN python -m venv /opt/agent-ledger
-COPY requirements/runtime.txt requirements/build.txt requirements/
+COPY requirements/runtime.txt requirements/build.txt requirements/node.txt requirements/
 RUN /opt/agent-ledger/bin/python -m pip install --no-cache-dir --require-hashes -r requirements/runtime.txt \
  && python -m pip install --no-cache-dir --require-hashes -r requirements/build.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY schemas schemas
 COPY queries queries
+COPY web web
 COPY ledger ledger
-RUN python -m hatchling build --target wheel \
+RUN python web/build.py /tmp/node --alone \
+ && python -m hatchling build --target wheel \
  && /opt/agent-ledger/bin/python -m pip install --no-cache-dir --no-deps --no-index dist/agent_ledger-*.whl \
  && /opt/agent-ledger/bin/python -m pip uninstall --yes pip
 

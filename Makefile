@@ -19,15 +19,19 @@ FRAMEWORKS      := $(patsubst requirements/frameworks/%.txt,%,$(wildcard require
 STORM_FRAMEWORKS := agent-framework azure-ai langchain openai-agents pydantic-ai
 CI_FRAMEWORKS   := langchain pydantic-ai
 
+CONSOLE := ledger/console/static/index.html
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-frameworks test-interop lint format captures bench faults soak fuzz audit sbom lock lock-frameworks build clean
+.PHONY: help demo console test test-frameworks test-interop lint format captures bench faults soak fuzz audit sbom lock lock-frameworks build clean
 .DELETE_ON_ERROR:
 
 help:  ## say what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.demo  ## install, run a small agent through a ledger, verify it, ask it, keep serving (ARGS=--once: do not)
+demo: $(VENV)/.demo $(CONSOLE)  ## install, run a small agent through a ledger, verify it, ask it, keep serving (ARGS=--once: do not)
 	$(PY) -m demo $(ARGS)
+
+console: $(CONSOLE)  ## build the page at /console, with node 20 or newer, else with one from PyPI
 
 test: lint  ## install what tests need and pass them all, two frameworks included (ARGS="-k chain" for some)
 	$(PY) -m pytest -n $(WORKERS) --dist loadfile $(if $(ARGS),,$(AGAIN)) $(ARGS)
@@ -42,7 +46,7 @@ test-framework-%: $(FRAMEWORK_VENVS)/%/.installed $(VENV)/.test
 test-interop: $(VENV)/.test $(VENV)-interop/.installed  ## witnesses, proofs and tiles against programs that are not ours; needs Go (ARGS="-k fsck" for some)
 	INTEROP_PYTHON=$(abspath $(VENV)-interop/bin/python) $(PY) -m pytest -m interop tests/interop $(ARGS)
 
-lint: $(VENV)/.test  ## style, types, the arrows between rooms, generated files, the Dockerfile
+lint: $(VENV)/.test $(CONSOLE)  ## style, types, the arrows between rooms, generated files, the Dockerfile
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -81,7 +85,7 @@ sbom: $(VENV)-audit/.installed | $(PY)  ## write requirements/runtime.cdx.json: 
 	$(VENV)-audit/bin/cyclonedx-py requirements requirements/runtime.txt --pyproject pyproject.toml --mc-type application --index-url pkg:pypi \
 	  --output-reproducible --output-format JSON --output-file - | $(PY) requirements/sbom.py requirements/runtime.cdx.json
 
-build: $(VENV)/.test  ## a wheel and an sdist in dist/
+build: $(VENV)/.test $(CONSOLE)  ## a wheel and an sdist in dist/
 	$(BIN)/hatchling build --clean
 
 # The largest set first, then the smaller ones as parts of it: one version of a package everywhere.
@@ -93,6 +97,7 @@ lock: $(VENV)/.lock  ## compile requirements/*.txt anew from pyproject.toml (ARG
 	$(LOCK) --group build -c requirements/test.txt -o requirements/build.txt
 	$(LOCK) pyproject.toml --extra server --extra s3 --extra oidc --group fuzz -c requirements/test.txt -o requirements/fuzz.txt
 	$(LOCK) --group interop -o requirements/interop.txt
+	$(LOCK) --group node -o requirements/node.txt
 	$(LOCK) --group lock -o requirements/lock.txt
 	$(LOCK) --group audit -o requirements/audit.txt
 	$(MAKE) --no-print-directory sbom ARGS=
@@ -104,8 +109,13 @@ lock-frameworks: $(VENV)/.lock  ## compile requirements/frameworks/*.txt anew fr
 	done
 
 clean:  ## remove what the commands above made
-	rm -rf $(VENV) $(VENV)-peers $(VENV)-fuzz $(VENV)-audit $(VENV)-interop $(FRAMEWORK_VENVS) dist build .demo .bench .fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf ledger/console/static web/node_modules
+	rm -rf $(VENV) $(VENV)-node $(VENV)-peers $(VENV)-fuzz $(VENV)-audit $(VENV)-interop $(FRAMEWORK_VENVS) dist build .demo .bench .fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Where its packages cannot be fetched (3) there is no console, and all else.
+$(CONSOLE): $(wildcard web/src/* web/src/*/*) web/package-lock.json web/tsconfig.json web/build.mjs web/build.py | $(PY)
+	$(PY) web/build.py $(VENV)-node || test $$? -eq 3
 
 $(PY):
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) was not found: install Python 3.11 or newer, or name one: make PYTHON=/path/to/python"; exit 1; }

@@ -16,6 +16,7 @@ from ledger.api import (
     access,
     alerts,
     compaction,
+    console,
     entries,
     erasure,
     evidence,
@@ -71,6 +72,7 @@ _ROOMS: Final = (
     keys,
     alerts,
     witnessed,
+    console,
     health,
 )
 PREPARING: Final = 2  # batches at once: more would take the interpreter from each other, and memory

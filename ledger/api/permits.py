@@ -10,7 +10,14 @@ from typing import Final
 from ledger.trust.roles import PERMISSIONS, Operation, Role
 
 _NEEDED: Final[Mapping[Operation | None, tuple[str, ...]]] = {
-    None: ("GET /healthz", "GET /readyz"),  # open: they say no more than that
+    None: (  # open: they say no more than that; the console's page has nothing in it, and who signs in is judged by the token
+        "GET /healthz",
+        "GET /readyz",
+        "GET /console",
+        "GET /console/{name}",
+        "POST /console/session",
+        "DELETE /console/session",
+    ),
     Operation.POST: (
         "POST /v1/records",
         "POST /v1/traces",
@@ -30,6 +37,7 @@ _NEEDED: Final[Mapping[Operation | None, tuple[str, ...]]] = {
         "GET /v1/peers",
         "GET /metrics",
         "GET /openapi.json",
+        "GET /console/session",
     ),
     Operation.READ: (
         "GET /v1/entries/{seq}",
@@ -86,6 +94,8 @@ ROUTES: Final[Mapping[str, Operation | None]] = MappingProxyType(
 )
 MORE: Final[Mapping[str, str]] = MappingProxyType(
     {
+        "POST /console/session": "for the console's own page alone, with a token in force",
+        "DELETE /console/session": "a session of one's own; without one there is nothing to end",
         "GET /v1/entries/{seq}": "commitments in the place of contents and persons without `contents`",
         "GET /v1/records/{record_id}": "likewise",
         "GET /v1/records/stream": "`contents=true` needs `contents`",

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from ledger.alerts.service import Alerts
 from ledger.api.streams import Streams
 from ledger.audit.scrub import Scrub
+from ledger.console.sessions import Sessions, cookie_name, parse_cookie
 from ledger.core.errors import Code, LedgerError
 from ledger.forensics.catalog import NamedQuery
 from ledger.forensics.service import QueryService
@@ -24,6 +25,10 @@ from ledger.witness.rounds import Witnesses
 _SCHEME: Final = "bearer "
 _SENDER: Final = "agent_ledger.sender"
 _ORIGIN: Final = b"origin"
+_SAFE: Final = frozenset({"GET", "HEAD"})
+_SAME_ORIGIN: Final = "same-origin"  # Fetch Metadata: no script of any page can say so
+_BY_PAGE: Final = b"x-console"  # a header that another site's form cannot send
+_BY_ITSELF: Final = "poll"  # its value where nobody clicked: that keeps no session alive
 WORKLOAD: Final = "agent_ledger.workload"  # where a scope has what `ledger.api.tls.workload_shown` found
 LATER: Final = frozenset({Code.QUEUE_FULL, Code.QUOTA_EXCEEDED})  # nothing was taken: the same may come again
 
@@ -43,6 +48,7 @@ class Service:
         alerts: standing rules and who is told; None where none are configured.
         streams: who follows the log.
         witnesses: who cosigns the log's checkpoints; None where nobody is asked.
+        sessions: who is signed in to the console.
     """
 
     log: Log
@@ -59,6 +65,7 @@ class Service:
     objects_keep: int | None = None
     four_eyes: bool = False
     witnesses: Witnesses | None = None
+    sessions: Sessions = field(default_factory=Sessions)
 
 
 def service(request: Request) -> Service:
@@ -113,6 +120,8 @@ def count_refusal(request: Request, code: Code) -> None:
 
 def _principal(request: Request, admission: Admission) -> Principal:
     given = header(request, b"authorization")
+    if not given and (session := session_shown(request)) is not None:
+        return _signed_in(request, admission, session)
     if not given and (workload := _workload(request, admission)) is not None:
         return workload
     if given[: len(_SCHEME)].lower() != _SCHEME:
@@ -139,3 +148,48 @@ def _workload(request: Request, admission: Admission) -> Principal | None:
         return admission.forwarded(address, forwarded)
     shown = request.scope.get(WORKLOAD)
     return None if shown is None else admission.shown(address, *shown)
+
+
+def session_cookie(request: Request) -> tuple[str, bool]:
+    """The name of the console's cookie where this request comes from, and whether the browser speaks TLS: with us, or with a trusted proxy that says so."""
+    secure = request.scope["scheme"] == "https" or (
+        request.client is not None
+        and header(request, b"x-forwarded-proto") == "https"
+        and service(request).admission.trusts(request.client.host)
+    )
+    return cookie_name(service(request).log.origin, secure=secure), secure
+
+
+def session_shown(request: Request) -> str | None:
+    """The id of the session that a request shows, whether or not there is one; None where it shows none."""
+    given = header(request, b"cookie")
+    return parse_cookie(given, session_cookie(request)[0]) if given else None
+
+
+def own_page(request: Request) -> bool:
+    """Whether the console's own page sent this: the browser says so, and what may change something says so itself."""
+    if header(request, b"sec-fetch-site") != _SAME_ORIGIN:
+        return False
+    return request.method in _SAFE or bool(header(request, _BY_PAGE))
+
+
+def _signed_in(request: Request, admission: Admission, session: str) -> Principal:
+    if not own_page(request):
+        raise LedgerError(
+            Code.UNAUTHENTICATED,
+            "a session counts for the console's own page alone: programs send Authorization: Bearer <token>",
+        )
+    sessions = service(request).sessions
+    token = sessions.token(
+        session, touch=header(request, _BY_PAGE) != _BY_ITSELF and not _asked_before(request)
+    )
+    found = None if token is None else admission.bearer(token)
+    if found is None:
+        sessions.end(session)
+        raise LedgerError(Code.UNAUTHENTICATED, "this session has ended, or its token has: sign in again")
+    return found
+
+
+def _asked_before(request: Request) -> bool:
+    """Whether who asks was looked up for this request already, as a stream does every second: its first time counts as use."""
+    return bool(sender(request.scope))

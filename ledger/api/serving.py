@@ -16,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from ledger.api.service import WORKLOAD, sender
 from ledger.api.tls import Tls, Workload, workload_shown
 from ledger.api.unread import Unread
+from ledger.console.files import POLICY, is_page
 
 HANDSHAKE_SECONDS: Final = 10.0  # of TLS
 HEAD_SECONDS: Final = 10.0
@@ -35,7 +36,8 @@ BACKLOG: Final = 256
 GC_OBJECTS: Final = 50_000
 SWITCH_SECONDS: Final = 0.0005
 _SAY_BODY: Final = frozenset({b"content-length", b"transfer-encoding"})
-# On every answer. Nothing that is served here is a page: a browser that is shown one anyway runs, loads and frames nothing of it.
+_CSP: Final = b"content-security-policy"
+# On every answer. Nothing that is served here but the console is a page: a browser that is shown one anyway runs, loads and frames nothing of it.
 HEADERS: Final = (
     (
         "content-security-policy",
@@ -118,6 +120,11 @@ class Bounded(HttpToolsProtocol):
         if upgrade and any(name in _SAY_BODY for name, _ in self.headers):
             raise _UpgradeError  # 400, and the connection ends
         super().on_headers_complete()
+        if is_page(self.scope["path"]):
+            self.cycle.default_headers = [
+                (name, POLICY.encode() if name == _CSP else value)
+                for name, value in self.cycle.default_headers
+            ]
         if upgrade:  # no other protocol is spoken here: this one is answered, and nothing more is heard
             self._deaf, self.cycle.keep_alive = True, False
 

@@ -76,6 +76,10 @@ class Admission:
             return None
         return self._named(workload(certificate) or "")
 
+    def trusts(self, address: str) -> bool:
+        """Whether a proxy at this address is believed."""
+        return self._proxies is not None and self._proxies.trust(address)
+
     def shown(self, address: str, spiffe_id: str, until: float) -> Principal | None:
         """Who has shown a certificate with this SPIFFE ID, which ends at `until` (seconds since 1970); None where the log admits no such workload.
 

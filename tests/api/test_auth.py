@@ -5,7 +5,14 @@ import pytest
 
 from ledger.api.app import create_app
 
-OPEN = {"/healthz", "/readyz"}
+OPEN = {  # and what is said there to whoever asks
+    ("GET", "/healthz"): 200,
+    ("GET", "/readyz"): 200,
+    ("GET", "/console"): 200,
+    ("GET", "/console/{name}"): 404,
+    ("POST", "/console/session"): 403,  # a page's sign-in, which comes from the page alone
+    ("DELETE", "/console/session"): 204,  # nobody is signed in
+}
 
 
 class Nothing:
@@ -46,15 +53,15 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("method", "path"), every_route())
-def test_no_route_but_health_answers_without_a_token(server, method, path):
+def test_no_route_but_health_and_the_consoles_page_answers_without_a_token(server, method, path):
     url = filled(path) + ("?old=1&new=1" if path.endswith("consistency") else "")
     for header in WRONG:
         with server.client() as client:
             del client.headers["Authorization"]
             headers = {} if header is None else {"Authorization": header}
             answer = client.request(method, url, headers=headers)
-        if path in OPEN:
-            assert answer.status_code == 200
+        if (method, path) in OPEN:
+            assert answer.status_code == OPEN[method, path]
         else:
             assert answer.status_code == 401, (header, answer.text)
             assert answer.headers["www-authenticate"] == "Bearer"

@@ -78,8 +78,9 @@ def test_the_wheel_holds_every_file_of_the_package_and_nothing_else(wheel):
         for path in tracked()
         if {ROOT / "schemas", ROOT / "queries"} & set(path.parents)
     }
+    made = {place(path) for path in (ROOT / "ledger" / "console" / "static").glob("*")}
     assert "ledger/py.typed" in names
-    assert names == package | data
+    assert names == package | data | made
 
 
 def test_the_installed_package_is_not_the_checkout(installed):

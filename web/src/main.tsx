@@ -1,0 +1,55 @@
+import { render } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import { session, type Who, who } from "./api";
+import { told } from "./hooks";
+import { First } from "./pages/first";
+import { Record } from "./pages/record";
+import { Search } from "./pages/search";
+import { SignIn } from "./pages/signin";
+import { Header } from "./parts/header";
+import { ProblemBox } from "./parts/problem";
+import { parsePlace, type Place } from "./view";
+import "./style.css";
+
+type State = { at: "asking" } | { at: "in"; who: Who } | { at: "out"; ended: boolean } | { at: "broken"; why: unknown };
+
+function App() {
+  const [state, set] = useState<State>({ at: "asking" });
+  const [place, move] = useState<Place>(parsePlace(location.hash));
+  useEffect(() => {
+    session.ended = () => set({ at: "out", ended: true });
+    who().then(
+      (found) => set({ at: "in", who: found }),
+      (error) => set(told(error).status === 401 ? { at: "out", ended: false } : { at: "broken", why: error }),
+    );
+    const moved = (): void => move(parsePlace(location.hash));
+    addEventListener("hashchange", moved);
+    return () => removeEventListener("hashchange", moved);
+  }, []);
+  useEffect(() => {
+    document.title = place.page === "record" ? `Record ${place.seq} · Agent Ledger` : "Agent Ledger";
+  }, [place]);
+  if (state.at === "asking") return null;
+  if (state.at === "out") return <SignIn ended={state.ended} signed={(found) => set({ at: "in", who: found })} />;
+  if (state.at === "broken") return <ProblemBox problem={told(state.why)} again={() => location.reload()} />;
+  return (
+    <>
+      <a class="skip" href="#main" onClick={skip}>
+        Skip to the page
+      </a>
+      <Header who={state.who} grown={() => {}} />
+      <div id="main" tabIndex={-1}>
+        {place.page === "search" && <Search view={place.view} who={state.who} nothing={() => (location.hash = "#/first")} />}
+        {place.page === "record" && <Record key={place.seq} seq={place.seq} who={state.who} />}
+        {place.page === "first" && <First />}
+      </div>
+    </>
+  );
+}
+
+function skip(event: Event): void {
+  event.preventDefault(); // the fragment is the page's address
+  document.getElementById("main")?.focus();
+}
+
+render(<App />, document.getElementById("app")!);

@@ -1,0 +1,99 @@
+import { useEffect, useState } from "preact/hooks";
+import { type Log, log, signOut, type Who } from "../api";
+import { told } from "../hooks";
+import { count, Shown } from "../text";
+
+const EVERY_MS = 5_000;
+const THEMES = ["auto", "light", "dark"] as const;
+const KEPT = "agent-ledger-theme";
+
+/** On every page: which log, how long, and whether what is outside of it agrees. */
+export function Header({ who, grown }: { who: Who; grown: (size: number) => void }) {
+  const [state, set] = useState<{ log?: Log; away?: string }>({});
+  useEffect(() => {
+    const look = async (): Promise<void> => {
+      if (document.hidden) return;
+      try {
+        const found = await log();
+        set({ log: found });
+        grown(found.size);
+      } catch (error) {
+        set((before) => ({ ...before, away: told(error).message }));
+      }
+    };
+    void look();
+    const timer = setInterval(look, EVERY_MS);
+    document.addEventListener("visibilitychange", look);
+    return () => {
+      clearInterval(timer);
+      document.removeEventListener("visibilitychange", look);
+    };
+  }, []);
+  const ended = (): void => location.reload();
+  return (
+    <header class="top">
+      <a class="brand" href="#/search">
+        <span class="mark" aria-hidden="true" />
+        Agent Ledger
+      </a>
+      <span class="origin">
+        <Shown text={who.origin} />
+      </span>
+      <State {...state} />
+      <nav aria-label="Yours">
+        <ThemeSwitch />
+        <span class="who" title={`May: ${who.permits.join(", ")}`}>
+          <Shown text={who.name} /> <small>{who.roles.join(", ")}</small>
+        </span>
+        <button type="button" class="quiet" onClick={() => signOut().then(ended, ended)}>
+          Sign out
+        </button>
+      </nav>
+    </header>
+  );
+}
+
+function State({ log, away }: { log?: Log; away?: string }) {
+  if (away) {
+    return (
+      <span class="state bad" role="status" title={away}>
+        <i /> no answer{log && ` · ${count(log.size)} entries when last seen`}
+      </span>
+    );
+  }
+  if (!log) return <span class="state" role="status" />;
+  const { size } = log.anchored_to;
+  const behind = size === null ? "no anchor" : size < log.size ? `anchored up to ${count(size)}` : "anchored";
+  return (
+    <span class="state" role="status" title={`Root ${log.root}\nNewest entry ${log.recorded_at}`}>
+      <i class={size === null ? "warn" : "good"} /> <b>{count(log.size)}</b> entries <small>{behind}</small>
+    </span>
+  );
+}
+
+function ThemeSwitch() {
+  const [theme, set] = useState(kept());
+  useEffect(() => {
+    if (theme === "auto") delete document.documentElement.dataset.theme;
+    else document.documentElement.dataset.theme = theme;
+    try {
+      localStorage.setItem(KEPT, theme);
+    } catch {
+      // a browser that keeps nothing: then it holds for this page
+    }
+  }, [theme]);
+  const next = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length]!;
+  return (
+    <button type="button" class="quiet theme" onClick={() => set(next)} aria-label={`Colours: ${theme}. Change to ${next}`}>
+      {theme === "auto" ? "Auto" : theme === "light" ? "Light" : "Dark"}
+    </button>
+  );
+}
+
+function kept(): (typeof THEMES)[number] {
+  try {
+    return THEMES.find((each) => each === localStorage.getItem(KEPT)) ?? "auto";
+  } catch {
+    return "auto";
+  }
+}
