@@ -1,10 +1,14 @@
-"""The records that are measured: 1.3 KB of JSON with all five facets and four contents, as an SDK would send them."""
+"""The records that are measured: 1.3 KB of JSON with all five facets and four contents, as an SDK would send them.
+
+No two requests are about the same conversation or call: one that never ends would be joined as a whole with every record more.
+"""
 
 import json
 import uuid
 
 from benchmarks.load import MARK
 
+IN_A_CONVERSATION = 10  # actions
 WORDS = (
     "Please pay the invoice from the vendor folder and tell me when it is done; it is the one with the number "
     "we talked about yesterday."
@@ -20,7 +24,7 @@ def record(number: int, run: str) -> dict:
         "source": {"id": "gw-eu-1", "seq": number},
         "request": {
             "user": f"user{number % 50}@example.com",
-            "conversation_id": f"conv-{number % 500}",
+            "conversation_id": f"conv-{run}-{number // IN_A_CONVERSATION}",
             "origin": "human",
             "channel": "chat",
             "text": WORDS,
@@ -28,15 +32,15 @@ def record(number: int, run: str) -> dict:
         "decision": {
             "provider": "openai",
             "request_model": "gpt-5",
-            "response_id": f"resp-{number}",
+            "response_id": f"resp-{run}-{number}",
             "finish_reason": "tool_calls",
             "input_tokens": 812,
             "output_tokens": 55,
-            "output": {"tool_calls": [{"id": f"call-{number}", "name": "send_money"}]},
+            "output": {"tool_calls": [{"id": f"call-{run}-{number}", "name": "send_money"}]},
         },
         "tool": {
             "name": "send_money",
-            "call_id": f"call-{number}",
+            "call_id": f"call-{run}-{number}",
             "effect": "pay",
             "protocol": "mcp",
             "server": "bank",
@@ -67,4 +71,7 @@ def batches(count: int, size: int) -> list[str]:
 
 def template(size: int) -> bytes:
     """One body whose ids the load generator makes new each time it sends it."""
-    return "\n".join(json.dumps(record(number, MARK.decode())) for number in range(size)).encode()
+    records = [record(number, MARK.decode()) for number in range(size)]
+    for each in records:
+        each["trace"]["trace_id"] = MARK.decode() + each["trace"]["trace_id"][len(MARK) :]
+    return "\n".join(map(json.dumps, records)).encode()

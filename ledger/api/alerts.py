@@ -77,7 +77,8 @@ def asking(service: Service, journal: Journal, loop: asyncio.AbstractEventLoop) 
                 ended[rule.name] = run.outcome
                 await journal.note(run)
 
-        return await noted(asked, service.queries.run(query.sql, parameters, contents=rule.contents), note)
+        answering = service.queries.run(query.sql, parameters, contents=rule.contents, whole=True)
+        return await noted(asked, answering, note)
 
     def ask(rule: StandingQuery) -> Answer:
         result = asyncio.run_coroutine_threadsafe(run(rule), loop).result(ASK_S)

@@ -131,6 +131,8 @@ async def _answer(request: Request, statement: Statement, asked: Asked | Sql) ->
         "Ledger-Truncated": str(result.truncated).lower(),
         "Vary": "Accept",
     }
+    if result.behind:
+        headers["Ledger-Behind"] = str(result.behind)
     body = await with_proofs(request, result)
     if result.truncated:
         after = Place(result.size, page.offset + result.row_count)

@@ -30,6 +30,10 @@ _RESULT: Final[dict[int | str, dict[str, Any]]] = {
         "description": "Rows, in the form that Accept weighs most.",
         "headers": {
             "Ledger-Size": {"description": "The log's size that was asked.", "schema": {"type": "integer"}},
+            "Ledger-Behind": {
+                "description": "Entries that the log had more, where they came too fast to be within the answer: in JSON, Arrow and Parquet `behind`. Left out where there are none.",
+                "schema": {"type": "integer"},
+            },
             "Ledger-Root": {"description": "Its Merkle root, hex.", "schema": {"type": "string"}},
             "Ledger-Row-Count": {"description": "Rows in the body.", "schema": {"type": "integer"}},
             "Ledger-Truncated": {"description": "`true`: there are more rows.", "schema": {"type": "string"}},

@@ -212,6 +212,8 @@ def _print(client: LedgerClient, page: Page, form: Format) -> None:
 def _tell(page: Page, more: str = "") -> None:
     rows = f"{page.row_count:,} {'row' if page.row_count == 1 else 'rows'}{_more(page)}"
     terminal.say(f"{rows} of the log at size {page.size:,}, root {page.root[:16]}…{more}", style="dim")
+    if page.behind:
+        terminal.say(f"The log has {page.behind:,} entries more, which came too fast to be in this answer.")
 
 
 def _more(page: Page) -> str:

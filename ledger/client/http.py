@@ -200,10 +200,10 @@ class LedgerClient:
         headers = {"Accept": accept} | ({} if query_id is None else {QUERY_ID: query_id})
         answer = self._send("POST", path, json=body, headers=headers)
         size, root = answer.headers.get("Ledger-Size", ""), answer.headers.get("Ledger-Root", "")
-        rows = answer.headers.get("Ledger-Row-Count", "")
-        if not (size.isdecimal() and rows.isdecimal()):
+        rows, behind = answer.headers.get("Ledger-Row-Count", ""), answer.headers.get("Ledger-Behind", "0")
+        if not (size.isdecimal() and rows.isdecimal() and behind.isdecimal()):
             raise self._stranger(answer)
-        return Page(answer.body, int(rows), int(size), root, answer.headers.get(NEXT))
+        return Page(answer.body, int(rows), int(size), root, answer.headers.get(NEXT), int(behind))
 
     def running(self) -> list[dict[str, Any]]:
         """One's own queries that wait or run."""

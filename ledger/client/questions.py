@@ -38,6 +38,7 @@ class Page(NamedTuple):
         size: of the log that was asked.
         root: its Merkle root, hex.
         next: the cursor of the rows that follow, None where there are none.
+        behind: entries that the log had more, and that came too fast to be within the answer.
     """
 
     body: bytes
@@ -45,6 +46,7 @@ class Page(NamedTuple):
     size: int
     root: str
     next: str | None
+    behind: int = 0
 
 
 def asking(question: Question) -> tuple[str, dict[str, Any]]:

@@ -49,6 +49,7 @@ class Query(NamedTuple):
         offset: rows to leave out.
         contents: contents and persons are in the views; else only their commitments.
         root: the log's root at `as_of`, hex, for the answer to name.
+        behind: entries of the log that the answer leaves out because they came too fast, for it to name.
     """
 
     sql: str
@@ -60,6 +61,7 @@ class Query(NamedTuple):
     offset: int = 0
     contents: bool = True
     root: str | None = None
+    behind: int = 0
 
 
 class Engine:

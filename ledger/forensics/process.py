@@ -47,6 +47,7 @@ class Sealed(NamedTuple):
         size: entries of the log.
         nodes: `Frontier.nodes()` of the log of that size.
         prev: the leaf hash of the last of them.
+        note: the checkpoint of that size.
     """
 
     path: Path
@@ -54,6 +55,7 @@ class Sealed(NamedTuple):
     size: int
     nodes: list[bytes]
     prev: bytes
+    note: bytes
 
 
 class Piped:
@@ -155,6 +157,7 @@ class WorkerProcess(Piped):
         super().__init__(WORKER, opening, [self._gauge.descriptor])
         self.keys, self.removed = keys, removed
         self.sealed, self.filled = sealed, 0 if sealed is None else sealed.size
+        self._note = b"" if sealed is None else sealed.note  # the checkpoint of what it has
         self._bounds, self._expired = bounds, False
 
     def close(self) -> None:
@@ -167,8 +170,13 @@ class WorkerProcess(Piped):
         """How far its query has come, 0 to 1, as DuckDB reckons; None where that is not known."""
         return self._gauge.read()
 
-    def fill(self, log: Log, head: Head) -> bool:
-        """Bring it everything that it has not got yet, up to `head`, and wait until it has taken it in.
+    def fill(self, log: Log, head: Head, reach: int) -> bool:
+        """Bring it what it has not got yet, and wait until it has taken it in.
+
+        Args:
+            log: the log.
+            head: its newest checkpoint.
+            reach: up to which size: where that is before `head`, up to the last checkpoint there.
 
         Returns:
             False where that is about entries of its sealed tables: it needs others.
@@ -176,12 +184,15 @@ class WorkerProcess(Piped):
         Raises:
             LedgerError: `query-killed`: the worker died of it.
         """
-        if self.filled >= head.size:
+        size, note = head.size, head.note
+        if reach < size:
+            size, note = log.signed_within(self.filled, reach) or (self.filled, self._note)
+        if self.filled >= size:
             return True
-        persons = log.person_rows(self.filled, head.size)
+        persons = log.person_rows(self.filled, size)
         if persons.num_rows:
             self.send({"kind": "persons"}, ipc(persons))
-        for batch in log.rows(self.filled, head.size):
+        for batch in log.rows(self.filled, size):
             if not self.alive:
                 break
             self.send({"kind": "entries"}, ipc(pa.Table.from_batches([batch], ROW_SCHEMA)))
@@ -189,15 +200,11 @@ class WorkerProcess(Piped):
         answer = self.read()
         if answer is None:
             raise self._gone("while it took in the log")
-        self.filled = head.size
+        self.filled, self._note = size, note
         return not answer.header["outdated"]
 
-    def ask(self, query: Query, note: bytes) -> Frame:
-        """Put a query; wait for its answer, at most the deadline.
-
-        Args:
-            query: what is asked.
-            note: the checkpoint that covers all it has.
+    def ask(self, query: Query) -> Frame:
+        """Put a query about what it has; wait for its answer, at most the deadline.
 
         Raises:
             LedgerError: `query-timeout` or `query-killed`, and the worker is gone; or what the worker refused it for.
@@ -205,7 +212,7 @@ class WorkerProcess(Piped):
         late = threading.Timer(self._bounds.deadline_s, self._expire)
         late.start()
         try:
-            self.send({"kind": "query", **query._asdict()}, note)
+            self.send({"kind": "query", **query._asdict()}, self._note)
             answer = self.read(query.max_bytes)
         finally:
             late.cancel()

@@ -25,6 +25,8 @@ FROM_ENTRIES: Final = 20_000  # a smaller log is taken in by each worker
 # So many more, and 1/SHARE_BEHIND of what is in them: then they are made up to the log.
 BEHIND_ENTRIES: Final = 20_000
 SHARE_BEHIND: Final = 20
+MOST_BEHIND: Final = 40_000  # what is behind is in the memory of each worker
+PATIENCE_S: Final = 5.0
 RETRY_AFTER_S: Final = 5
 POLL_S: Final = 0.05
 BUILDER: Final = "ledger.forensics.builder"
@@ -67,15 +69,25 @@ class SealedTables:
             return f"{self._done / self._of:.0%} of it is read"
         return f"all {self._of:,} entries are read, and joined to actions now"
 
-    def ready(self, head: Head, seconds: float) -> Sealed | None:
+    def ready(self, head: Head, seconds: float, *, whole: bool) -> Sealed | None:
         """The newest, once they are near enough to `head`; None where the log is small enough to do without.
 
+        Args:
+            head: the log's newest checkpoint.
+            seconds: how long to wait, at most.
+            whole: else older ones will do, where there are any and it takes more than a moment.
+
         Raises:
-            LedgerError: `queries-busy`: they are being made, and that takes longer.
+            LedgerError: `queries-busy`: they are being made, and that takes longer; `storage-failed`: they cannot be made.
         """
-        deadline = time.monotonic() + seconds
+        began = time.monotonic()
+        deadline = began + seconds
         while self.refresh(head):
-            self.wait(max(0.0, deadline - time.monotonic()))
+            older = None if whole else self.newest()
+            enough = deadline if older is None else min(deadline, began + PATIENCE_S)
+            self.wait(max(0.0, enough - time.monotonic()))
+            if older is not None and time.monotonic() >= enough:
+                break
             if self.failed is not None:
                 raise LedgerError(
                     Code.STORAGE_FAILED,
@@ -95,7 +107,11 @@ class SealedTables:
         with self._lock:
             newest = self._current()
             size = 0 if newest is None else newest.size
-            allowed = self._from if newest is None else self._behind + size // SHARE_BEHIND
+            allowed = (
+                self._from
+                if newest is None
+                else min(self._behind + size // SHARE_BEHIND, max(MOST_BEHIND, self._behind))
+            )
             if head.size - size < allowed:
                 return False
             if self._making is None and not self._closing:
@@ -205,7 +221,7 @@ class SealedTables:
             process.close()
             wal.unlink(missing_ok=True)  # the builder folds it in, if it lives so long
             shutil.rmtree(f"{path}.tmp", ignore_errors=True)
-        return Sealed(path, info, head.size, *self._follow(head.size))
+        return Sealed(path, info, head.size, *self._follow(head.size), head.note)
 
     def _send(self, process: Piped, head: Head, start: int) -> FileInfo:
         """Everything from entry `start` on. Returns the length and digest of what came of it."""

@@ -42,13 +42,13 @@ async def select_seqs(
         LedgerError: `query-refused`, `query-failed` and others of `QueryService.run`; `invalid-parameter` where they are in too many pieces.
     """
     await queries.run(
-        sql, parameters, limit=0, as_of=as_of, contents=contents
+        sql, parameters, limit=0, as_of=as_of, contents=contents, whole=True
     )  # by itself: what is refused is refused in its own words
     pairs: list[tuple[int, int]] = []
     low = 0
     while len(pairs) <= MAX_RANGES:
         islands = _ISLANDS.format(sql=sql.strip().rstrip(";"), low=low)
-        answer = await queries.run(islands, parameters, as_of=as_of, contents=contents)
+        answer = await queries.run(islands, parameters, as_of=as_of, contents=contents, whole=True)
         rows = json.loads(answer.body)["rows"]
         pairs += [(int(start), int(end)) for start, end in rows]
         if not answer.truncated:

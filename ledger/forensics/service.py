@@ -32,6 +32,8 @@ WORKERS = 2  # each may keep one core busy
 RETRY_AFTER_S = 2
 POLL_S = 0.05
 MEMORY_BYTES = 1024**3
+AT_ONCE = 20_000  # entries that a worker takes in for a query that need not be of the whole log
+TAIL = 60_000  # entries that it has for such a one beyond its sealed tables: they are in its memory
 ADDRESS_SPACE_BYTES = 5 * 1024**3  # DuckDB reserves 2 GiB of it without using them
 
 
@@ -43,7 +45,8 @@ class QueryResult(NamedTuple):
         media_type: one of `render.MEDIA_TYPES`.
         row_count: number of rows in the body.
         truncated: there are more; a cap of rows or bytes was met.
-        size: the log's size that was asked: every record acknowledged before the query is within it.
+        size: the log's size that was asked.
+        behind: entries before the query that are not within it.
         root: its Merkle root, 32 bytes.
         seconds: how long the query ran.
     """
@@ -55,6 +58,7 @@ class QueryResult(NamedTuple):
     size: int
     root: bytes
     seconds: float
+    behind: int = 0
 
 
 class Running(NamedTuple):
@@ -101,6 +105,8 @@ class QueryService:
         max_bytes: int = MAX_BYTES,
         memory_bytes: int = MEMORY_BYTES,
         address_space_bytes: int = ADDRESS_SPACE_BYTES,
+        at_once: int = AT_ONCE,
+        tail: int = TAIL,
         **sealing: int,
     ) -> None:
         """Nothing is started before the first query or `warm`.
@@ -114,9 +120,12 @@ class QueryService:
             max_bytes: bytes of an answer, at most.
             memory_bytes: what DuckDB allows itself in one worker.
             address_space_bytes: what the operating system allows to one worker.
+            at_once: entries that a worker takes in for one query, where it has sealed tables.
+            tail: entries that it has beyond those, at most.
             sealing: of `SealedTables`.
         """
         self._log, self._workers = log, workers
+        self._at_once, self._tail = at_once, tail
         self._max_rows, self._max_bytes = max_rows, max_bytes
         self._bounds = Bounds(deadline_s, memory_bytes, address_space_bytes)
         self._threads = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="queries")
@@ -137,9 +146,12 @@ class QueryService:
         as_of: int | None = None,
         offset: int = 0,
         contents: bool = True,
+        whole: bool = False,
         id: str | None = None,  # noqa: A002 - what it is called on the wire
     ) -> QueryResult:
         """Answer one query over everything that was acknowledged before this call.
+
+        Where records come faster than they can be taken in, it is answered of an earlier size, and says by how much (`behind`).
 
         Args:
             sql: one SELECT over the views.
@@ -149,6 +161,7 @@ class QueryService:
             as_of: answer what the log answered when it had this many entries (but for what was erased since); None: now.
             offset: rows to leave out.
             contents: with contents and persons; else only their commitments.
+            whole: of everything, or not at all; as a query `as_of` a size always is.
             id: by which it may be cancelled.
 
         Raises:
@@ -171,7 +184,9 @@ class QueryService:
                 raise LedgerError(Code.QUERY_REFUSED, "a query with this id is running: choose another")
             asked = self._asked[name] = _Asked()
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, query, asked)
+            return await asyncio.get_running_loop().run_in_executor(
+                self._threads, self._run, query, asked, whole or as_of is not None
+            )
         except asyncio.CancelledError:
             self.cancel(name)  # whoever asked has gone
             raise
@@ -255,15 +270,17 @@ class QueryService:
 
     # -- in the threads of queries -----------------------------------------------------------------------------------
 
-    def _run(self, query: Query, asked: _Asked) -> QueryResult:
+    def _run(self, query: Query, asked: _Asked, whole: bool) -> QueryResult:
         head = self._log.head()
         query = self._dated(query, head)
-        with self._worker(head) as worker:
+        with self._worker(head, whole=whole) as worker:
             asked.worker = worker
             if asked.cancelled:
                 raise _cancelled()
+            if query.as_of is None:
+                query = query._replace(behind=head.size - worker.filled)
             try:
-                answer = worker.ask(query, head.note)
+                answer = worker.ask(query)
             except LedgerError as error:
                 if asked.cancelled and error.code == Code.QUERY_KILLED:
                     raise _cancelled() from None
@@ -279,6 +296,7 @@ class QueryService:
             facts["size"],
             bytes.fromhex(facts["root"]),
             facts["seconds"],
+            query.behind,
         )
 
     def _dated(self, query: Query, head: Head) -> Query:
@@ -293,9 +311,9 @@ class QueryService:
             pass
 
     @contextlib.contextmanager
-    def _worker(self, head: Head) -> Iterator[WorkerProcess]:
-        """A worker that has taken in everything up to `head`, for one query."""
-        worker = self._taken(head)
+    def _worker(self, head: Head, *, whole: bool = False) -> Iterator[WorkerProcess]:
+        """A worker that has taken in everything up to `head`, or unless the whole is wanted as far as it comes, for one query."""
+        worker = self._taken(head, whole=whole)
         try:
             yield worker
         except LedgerError as error:
@@ -318,11 +336,14 @@ class QueryService:
                 return
         worker.close()
 
-    def _taken(self, head: Head) -> WorkerProcess:
+    def _taken(self, head: Head, *, whole: bool) -> WorkerProcess:
         for _ in range(2):
-            worker = self._some(head)
+            worker = self._some(head, whole=whole)
+            reach = head.size
+            if worker.sealed is not None and not whole:
+                reach = min(worker.filled + self._at_once, worker.sealed.size + self._tail)
             try:  # what it has got a part of, it must not get twice
-                if worker.fill(self._log, head):
+                if worker.fill(self._log, head, reach):
                     return worker
             except BaseException:
                 worker.close()
@@ -336,13 +357,15 @@ class QueryService:
             retry_after=RETRY_AFTER_S,
         )
 
-    def _some(self, head: Head) -> WorkerProcess:
+    def _some(self, head: Head, *, whole: bool) -> WorkerProcess:
         """An idle worker that knows nothing which is gone, or a new one."""
         removed = (
             self._log.removed
         )  # before anything is read: who is told something else meanwhile is not kept
         keys = self._log.keys  # after the head was: it is signed with one of them
-        sealed = None if self._tables is None else self._tables.ready(head, self._bounds.deadline_s)
+        sealed = None
+        if self._tables is not None:
+            sealed = self._tables.ready(head, self._bounds.deadline_s, whole=whole)
         with self._lock:
             fit = [
                 worker

@@ -85,6 +85,8 @@ class Worker:
                 parameters={name: from_wire(value) for name, value in query.parameters.items()}
             )
             facts = {"size": query.as_of or self._evidence.size, "root": query.root or root.hex()}
+            if query.behind:
+                facts["behind"] = query.behind
             rendered = self._engine.answer(query, lambda: {**facts, "seconds": _since(started)})
         except LedgerError as error:
             return {"code": error.code, "detail": error.detail}, b""

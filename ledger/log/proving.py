@@ -1,7 +1,9 @@
 """What an open log proves: its newest checkpoints, receipts, consistency, tiles."""
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Final, Protocol
+
+import pyarrow as pa
 
 from ledger.core.entry import parse_entry
 from ledger.core.errors import Code, LedgerError
@@ -13,6 +15,8 @@ from ledger.log.keyproof import prove_keys
 from ledger.log.written import Written
 from ledger.storage.schema import Head, StoredEntry
 
+LOOK_ENTRIES: Final = 2_000  # at a time, for a checkpoint
+
 
 class _Entries(Protocol):
     def entries(self, start: int, end: int) -> Sequence[bytes]: ...
@@ -20,6 +24,8 @@ class _Entries(Protocol):
     def own_entries(self, types: Sequence[str]) -> Iterator[bytes]: ...
 
     def stored(self, seq: int) -> StoredEntry | None: ...
+
+    def rows(self, start: int, end: int, *, contents: bool) -> Iterator[pa.RecordBatch]: ...
 
 
 class Proving:
@@ -40,6 +46,19 @@ class Proving:
     def head(self) -> Head:
         """The newest durable checkpoint."""
         return self._written.head
+
+    def signed_within(self, start: int, end: int) -> tuple[int, bytes] | None:
+        """The last checkpoint of more than `start` and at most `end` entries: its size and its note; None where the log signed none there."""
+        high = min(end, self.head().size)
+        while high > start:
+            low = max(start, high - LOOK_ENTRIES)
+            for batch in reversed([*self._store.rows(low, high, contents=False)]):
+                signed = batch.filter(batch.column("checkpoint").is_valid())
+                if signed.num_rows:
+                    seq, note = signed.column("seq")[-1].as_py(), signed.column("checkpoint")[-1].as_py()
+                    return seq + 1, note.encode()
+            high = low
+        return None
 
     def witnessed(self, cosigned: Head) -> None:
         """The quorum of witnesses has cosigned this checkpoint of the log's, as its note shows."""

@@ -143,6 +143,38 @@ def test_what_is_removed_is_in_no_answer_from_then_on_and_in_no_file(
     assert b"SECRET-007" in stored
 
 
+def test_where_records_come_too_fast_an_answer_is_of_an_earlier_size_and_says_by_how_much(
+    log: Log, tmp_path: Path
+):
+    desk = Desk(
+        log,
+        tables=tmp_path / "queries",
+        from_entries=100,
+        behind=1_000,
+        at_once=10,
+        tail=25,
+        workers=1,
+    )
+    desk.post(*(action(n) for n in range(150)))
+    assert desk.run("SELECT 1").behind == 0
+    for low in range(200, 240, 4):
+        desk.post(*(action(n) for n in range(low, low + 4)))
+    size, count = log.head().size, "SELECT count(*) FROM records"
+    reached = []
+    for _ in range(4):  # each takes in ten, to where the log signed a checkpoint; in the end it holds 25
+        answer = desk.run(count)
+        told = json.loads(answer.body)
+        assert told["rows"] == [[answer.size]] == [[size - answer.behind]] == [[size - told["behind"]]]
+        assert answer.root == log.root_at(answer.size)
+        reached.append(answer.size - sealed(desk))
+    assert reached == [8, 16, 24, 24]
+    whole = desk.run(count, as_of=size - 1)
+    assert (whole.size, whole.behind) == (size - 1, 0), "what asks for a size gets it"
+    assert desk.ask(count, whole=True) == [[size]]
+    assert "behind" not in json.loads(desk.run(count).body)
+    desk.close()
+
+
 def test_a_person_who_is_named_later_is_named_in_sealed_tables_too(log: Log, desk: Desk, plain: Desk):
     desk.post(*(action(n, request={"user": f"user-{n % 3}@example.com"}) for n in range(120)))
     desk.ask("SELECT 1")

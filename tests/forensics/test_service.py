@@ -331,10 +331,10 @@ def test_a_checkpoint_that_the_logs_key_did_not_sign_is_not_answered_for(new_log
 def test_a_worker_whose_service_forgot_it_ends_by_itself(log: Log):
     worker = WorkerProcess(log.keys, Bounds(0.1, 200_000_000, 5 * 1024**3))
     head = log.head()
-    worker.fill(log, head)
+    worker.fill(log, head, head.size)
     worker.kill = lambda: None  # the service is gone, or hangs
     with pytest.raises(LedgerError):
-        worker.ask(Query(BOMBS[2], {}, "application/json", 10, 1_000), head.note)
+        worker.ask(Query(BOMBS[2], {}, "application/json", 10, 1_000))
     assert worker._process.wait() == -signal.SIGALRM
 
 
