@@ -10,6 +10,7 @@ from collections import defaultdict
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from benchmarks.disk import paced
 from benchmarks.options import Options
 from benchmarks.peers.feeding import spread
 from benchmarks.plot import chart
@@ -20,6 +21,8 @@ from ledger.log.store import ROTATE_ENTRIES
 ROTATIONS, FEW = 22, 5  # a few more than are asked for: a load at half the peak is never quite reached
 PAUSE_S = 0.1
 SHOWN = 20
+WAL_BYTES = 2_900  # of a record with its contents, in the write-ahead log of a hot file
+DISK_S = 60.0
 Event = tuple[float, float, int, float, float]
 
 
@@ -33,6 +36,7 @@ class Run:
     rotate_entries: int
     answers: list[tuple[float, float]]
     events: dict[str, list[Event]]
+    disk: list[tuple[float, float]]
 
     @property
     def commits(self) -> list[Event]:
@@ -58,11 +62,18 @@ def run(options: Options) -> dict:
                 measured = shape.offer(server, rate, seconds, samples=samples)
             answers = [tuple(row) for row in json.loads(samples.read_text())]
             events = json.loads(Path(f"{data}.watch.json").read_text())
-        steady = Run(shape, rate, seconds, entries, answers, events)
+            disk = _disk(Path(temporary), events["commit"][1:], min(seconds, DISK_S))
+        steady = Run(shape, rate, seconds, entries, answers, events, disk)
         found[shape.name] = {"peak": asdict(peak), "answers": asdict(measured), **_told(steady)}
         _draw(steady, options.into / f"steady-{shape.batch}.svg")
         print(f"\n![commit latency over time](steady-{shape.batch}.svg)")
     return found
+
+
+def _disk(folder: Path, commits: list[Event], seconds: float) -> list[tuple[float, float]]:
+    """As many commits of the same bytes, and nothing else, on the same disk."""
+    size = statistics.mean(size for _, _, size, *_ in commits)
+    return paced(folder, int(size * WAL_BYTES), len(commits) / (commits[-1][1] - commits[0][0]), seconds)
 
 
 def _told(run: Run) -> dict:
@@ -74,6 +85,9 @@ def _told(run: Run) -> dict:
         ),
         f"an answer, from when it was due ({len(run.answers)})": spread(
             [took * 1e3 for _, took in run.answers]
+        ),
+        f"the disk alone, as much at the same pace, written through ({len(run.disk)})": spread(
+            [took * 1e3 for _, took in run.disk]
         ),
     }
     pauses = _pauses(run)
@@ -141,10 +155,13 @@ def _explained(run: Run, begin: float, end: float, kinds: set[str]) -> str:
         for at, there, *_ in run.kind(kind)
         if at < end and there > begin
     ]
-    waited = sum(event[4] for event in run.commits if event[0] < end and event[1] > begin)
+    during = [event for event in run.commits if event[0] < end and event[1] > begin]
+    waited = sum(event[4] for event in during)
+    asleep = max(0.0, sum(there - at - ran - without for at, there, _, ran, without in during))
     when = f"at {begin - run.commits[0][0]:.1f} s, {(end - begin) * 1e3:.0f} ms"
     what = f"{when}: {' and '.join(sorted(kinds))}"
-    return f"{what}, the sequencer {waited * 1e3:.0f} of them without a core; beside it {', '.join(beside) or 'commits alone'}"
+    lacked = f"the sequencer {waited * 1e3:.0f} of them without a core, {asleep * 1e3:.0f} waiting for the disk or a lock"
+    return f"{what}, {lacked}; beside it {', '.join(beside) or 'commits alone'}"
 
 
 def _draw(run: Run, path: Path) -> None:
