@@ -21,7 +21,7 @@ from ledger.log.store import ROTATE_ENTRIES
 ROTATIONS, FEW = 22, 5  # a few more than are asked for: a load at half the peak is never quite reached
 PAUSE_S = 0.1
 SHOWN = 20
-WAL_BYTES = 2_900  # of a record with its contents, in the write-ahead log of a hot file
+WAL_BYTES = 2_200  # of a record with its contents, in the write-ahead log of a hot file
 DISK_S = 60.0
 Event = tuple[float, float, int, float, float]
 
