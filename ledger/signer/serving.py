@@ -24,6 +24,7 @@ from ledger.signer.rule import kind_of
 
 MAX_REQUEST_BYTES: Final = MAX_NOTE_BYTES + 1024
 IDLE_S: Final = 30.0
+AWAKE_S: Final = 1.0
 CONNECTIONS: Final = 64
 SHOWN: Final = 200  # characters of why something was refused: they may quote it
 OWNER_ONLY, EVERYBODY = 0o600, 0o666
@@ -93,6 +94,7 @@ class Listening:
         self._listener.bind(str(path))
         path.chmod(EVERYBODY if users else OWNER_ONLY)  # nobody is heard before `listen`
         self._listener.listen(CONNECTIONS)
+        self._listener.settimeout(AWAKE_S)  # a signal that comes just before `accept` does not end it
 
     def serve(self) -> None:
         """Answer until `close`."""

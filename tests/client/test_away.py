@@ -352,7 +352,7 @@ def test_a_busy_ledger_is_given_the_time_it_asks_for_and_what_waits_goes_as_one_
 @pytest.mark.parametrize("nonsense", [{"id": "x"}, {"status": None}, {"seq": "7"}, "yes"])
 def test_an_answer_that_does_not_say_where_a_record_is_lets_no_tool_run(server, nonsense):
     with standing_before(server, nonsense=nonsense) as (url, _):
-        ledger = Ledger(url, token(server), timeout_s=0.5)
+        ledger = Ledger(url, token(server), timeout_s=2)
         with pytest.raises(LedgerAway, match="no ledger"):
             ledger.action("x").start()
         with suppress(RecordsLost):

@@ -182,6 +182,7 @@ class Case:
         """SIGTERM, and wait."""
         if self._server is not None:
             self._server.signal(signal.SIGTERM)
+            self._wire.last()
             self._server.wait()
             self._ended("asked")
 
