@@ -8,7 +8,7 @@ import { Search } from "./pages/search";
 import { SignIn } from "./pages/signin";
 import { Header } from "./parts/header";
 import { ProblemBox } from "./parts/problem";
-import { parsePlace, type Place } from "./view";
+import { parsePlace, type Place, type View } from "./view";
 import "./style.css";
 
 type State = { at: "asking" } | { at: "in"; who: Who } | { at: "out"; ended: boolean } | { at: "broken"; why: unknown };
@@ -16,6 +16,7 @@ type State = { at: "asking" } | { at: "in"; who: Who } | { at: "out"; ended: boo
 function App() {
   const [state, set] = useState<State>({ at: "asking" });
   const [place, move] = useState<Place>(parsePlace(location.hash));
+  const [view, keep] = useState<View>(); // the search goes on behind a record: who comes back finds it as it was, and nothing is asked again
   useEffect(() => {
     session.ended = () => set({ at: "out", ended: true });
     who().then(
@@ -27,6 +28,8 @@ function App() {
     return () => removeEventListener("hashchange", moved);
   }, []);
   useEffect(() => {
+    if (place.page === "search") keep(place.view);
+    if (place.page === "first") keep(undefined); // what is there then is asked anew
     document.title = place.page === "record" ? `Record ${place.seq} · Agent Ledger` : "Agent Ledger";
   }, [place]);
   if (state.at === "asking") return null;
@@ -37,9 +40,9 @@ function App() {
       <a class="skip" href="#main" onClick={skip}>
         Skip to the page
       </a>
-      <Header who={state.who} grown={() => {}} />
+      <Header who={state.who} />
       <div id="main" tabIndex={-1}>
-        {place.page === "search" && <Search view={place.view} who={state.who} nothing={() => (location.hash = "#/first")} />}
+        {view && <Search view={view} who={state.who} active={place.page === "search"} nothing={() => (location.hash = "#/first")} />}
         {place.page === "record" && <Record key={place.seq} seq={place.seq} who={state.who} />}
         {place.page === "first" && <First />}
       </div>

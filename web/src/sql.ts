@@ -54,8 +54,8 @@ export function counting(view: View, contents: boolean): Question {
   const sets = COUNTED.map((_, index) => `(c${index})`).join(", ");
   const which = COUNTED.map((name, index) => `WHEN grouping(c${index}) = 0 THEN '${name}'`).join(" ");
   const value = COUNTED.map((_, index) => `WHEN grouping(c${index}) = 0 THEN c${index}`).join(" ");
-  const first = from === null ? "min(us)" : "epoch_us($from)";
-  const last = to === null ? "max(us) + 1" : "epoch_us($to)";
+  const first = from === null ? "min(us)" : "min(epoch_us($from))";
+  const last = to === null ? "max(us) + 1" : "max(epoch_us($to))";
   return {
     sql: `WITH hit AS MATERIALIZED (SELECT epoch_us("time") AS us, ${TROUBLE} AS trouble, ${columns} FROM actions WHERE ${sql}),
 span AS MATERIALIZED (SELECT ${first} AS lo, ${last} AS hi FROM hit),

@@ -25,7 +25,7 @@ export const LASTS: Readonly<Record<string, { label: string; ms: number }>> = {
   "7d": { label: "Last 7 days", ms: 7 * 86_400_000 },
   "30d": { label: "Last 30 days", ms: 30 * 86_400_000 },
 };
-const INSTANT = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,6})?)?Z)?$/;
+const INSTANT = /^\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d{1,6})?Z)?$/;
 const NONE = "~"; // stands for NULL; a value that begins with it has it twice
 
 export const EVERYTHING: View = { text: "", range: { from: null, to: null }, filters: [], columns: [...SHOWN] };
@@ -34,6 +34,7 @@ export const EVERYTHING: View = { text: "", range: { from: null, to: null }, fil
 export function parseInstant(text: string): string | null {
   let given = text.trim().toUpperCase().replace(/\s*UTC$/, "Z").replace(" ", "T");
   if (given.length > 10 && !given.endsWith("Z")) given += "Z";
+  given = given.replace(/(T\d\d:\d\d)Z$/, "$1:00Z");
   return INSTANT.test(given) && !Number.isNaN(Date.parse(given)) ? given : null;
 }
 

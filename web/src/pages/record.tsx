@@ -1,4 +1,5 @@
 import type { ComponentChildren } from "preact";
+import { useEffect, useRef } from "preact/hooks";
 import { type Cell, type Entry, entry, Problem, query, type Who } from "../api";
 import { COLUMNS, type Facet } from "../columns";
 import { useKeys, useLoaded } from "../hooks";
@@ -58,9 +59,14 @@ export function Record({ seq, who }: { seq: number; who: Who }) {
     return row && (Object.fromEntries(columns.map(({ name }, index) => [name, row[index] ?? null])) as Row);
   });
   useKeys({ Escape: () => history.back() });
+  const top = useRef<HTMLElement>(null);
+  useEffect(() => {
+    scrollTo(0, 0);
+    top.current?.focus({ preventScroll: true });
+  }, []);
   const action = joined.value;
   return (
-    <main class="record">
+    <main class="record" ref={top} tabIndex={-1}>
       <a class="back" href="#/search" onClick={(event) => history.length > 1 && (event.preventDefault(), history.back())}>
         ← Back
       </a>

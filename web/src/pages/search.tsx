@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { type Answer, type Cell, type Problem, query, type Who } from "../api";
 import { COLUMNS, known } from "../columns";
 import { told, useKeys, useLoaded } from "../hooks";
@@ -20,27 +20,40 @@ const go = (view: View): void => {
   location.hash = formatView(view);
 };
 
-export function Search({ view, who, nothing }: { view: View; who: Who; nothing: () => void }) {
+export function Search({ view, who, active, nothing }: { view: View; who: Who; active: boolean; nothing: () => void }) {
   const contents = who.permits.includes("contents");
   const place = formatView(view);
   const bound = formatView({ ...view, columns: [] }); // counts do not depend on which columns are shown
   const counted = useLoaded(bound, async (signal) => countsOf((await query(counting(view, contents), signal)).rows));
-  const listed = useLoaded(place, (signal) => query(listing(view, contents), signal));
+  const listed = useLoaded(place, async (signal) => ({ key: `${place} ${performance.now()}`, view, answer: await query(listing(view, contents), signal) }));
   const total = counted.value?.get("@all")?.[0]?.[1];
   const open = bound === formatView({ ...EVERYTHING, columns: [] });
   useEffect(() => {
-    if (total === 0 && open) nothing();
-  }, [total, open]);
+    if (total === 0 && open && active) nothing();
+  }, [total, open, active]);
+  const left = useRef(0);
+  useLayoutEffect(() => {
+    if (!active) return;
+    scrollTo(0, left.current);
+    const scrolled = (): void => {
+      left.current = scrollY;
+    };
+    addEventListener("scroll", scrolled, { passive: true });
+    return () => removeEventListener("scroll", scrolled);
+  }, [active]);
   const text = useRef<HTMLInputElement>(null);
-  useKeys({ "/": () => text.current?.focus() });
+  useKeys(active ? { "/": () => text.current?.focus() } : {});
   return (
-    <main class="search">
+    <main class="search" hidden={!active}>
       <form
         class="ask"
         role="search"
         onSubmit={(event) => {
           event.preventDefault();
-          go({ ...view, text: text.current!.value });
+          const asked = { ...view, text: text.current!.value };
+          if (formatView(asked) !== place) return go(asked);
+          counted.again();
+          listed.again();
         }}
       >
         <input
@@ -50,7 +63,7 @@ export function Search({ view, who, nothing }: { view: View; who: Who; nothing: 
           type="search"
           aria-label="Search in names, requests, arguments and results"
           placeholder={contents ? "Search names, requests, arguments, results" : "Search names; contents are not for your role"}
-          value={view.text}
+          defaultValue={view.text}
           spellcheck={false}
         />
         <RangeChoice range={view.range} chosen={(range) => go({ ...view, range })} />
@@ -72,7 +85,7 @@ export function Search({ view, who, nothing }: { view: View; who: Who; nothing: 
             <ColumnChoice view={view} />
           </div>
           {listed.problem && !counted.problem && <ProblemBox problem={listed.problem} again={listed.again} />}
-          {listed.value && <Table key={place} view={view} first={listed.value} contents={contents} />}
+          {listed.value && <Table key={listed.value.key} view={listed.value.view} first={listed.value.answer} contents={contents} active={active} />}
         </section>
       </div>
     </main>
@@ -119,12 +132,13 @@ function Chips({ view }: { view: View }) {
 }
 
 function ColumnChoice({ view }: { view: View }) {
+  const [open, set] = useState(false);
   return (
-    <details class="columns">
+    <details class="columns" open={open} onToggle={(event) => set(event.currentTarget.open)}>
       <summary>Columns</summary>
       <fieldset>
         <legend>Columns of the table</legend>
-        {COLUMNS.map(({ name, label, facet }) => (
+        {open && COLUMNS.map(({ name, label, facet }) => (
           <label key={name}>
             <input
               type="checkbox"
@@ -143,7 +157,7 @@ function ColumnChoice({ view }: { view: View }) {
   );
 }
 
-function Table({ view, first, contents }: { view: View; first: Answer; contents: boolean }) {
+function Table({ view, first, contents, active }: { view: View; first: Answer; contents: boolean; active: boolean }) {
   const [{ rows, next }, set] = useState<Listed>({ rows: first.rows, next: first.next });
   const [problem, refuse] = useState<Problem>();
   const [busy, work] = useState(false);
@@ -167,7 +181,10 @@ function Table({ view, first, contents }: { view: View; first: Answer; contents:
     step(to);
     body.current?.querySelectorAll<HTMLAnchorElement>("a.open")[to]?.focus();
   };
-  useKeys({ j: () => move(1), k: () => move(-1), ArrowDown: () => move(1), ArrowUp: () => move(-1), m: more });
+  useKeys(active ? { j: () => move(1), k: () => move(-1), ArrowDown: () => move(1), ArrowUp: () => move(-1), m: more } : {});
+  useEffect(() => {
+    if (active && row >= 0) body.current?.querySelectorAll<HTMLAnchorElement>("a.open")[row]?.focus({ preventScroll: true });
+  }, [active]);
   if (rows.length === 0) return <Empty view={view} />;
   return (
     <>
@@ -187,7 +204,7 @@ function Table({ view, first, contents }: { view: View; first: Answer; contents:
             {rows.map(([seq, time, trouble, ...cells], index) => (
               <tr key={String(seq)} class={trouble ? "trouble" : ""}>
                 <td class="time">
-                  <a class="open" href={`#/record/${seq}`} onFocus={() => step(index)} aria-label={`Record ${seq}, ${time}`}>
+                  <a class="open" href={`#/record/${seq}`} onFocus={() => step(index)}>
                     <Time at={String(time)} />
                   </a>
                 </td>

@@ -8,15 +8,13 @@ const THEMES = ["auto", "light", "dark"] as const;
 const KEPT = "agent-ledger-theme";
 
 /** On every page: which log, how long, and whether what is outside of it agrees. */
-export function Header({ who, grown }: { who: Who; grown: (size: number) => void }) {
+export function Header({ who }: { who: Who }) {
   const [state, set] = useState<{ log?: Log; away?: string }>({});
   useEffect(() => {
     const look = async (): Promise<void> => {
       if (document.hidden) return;
       try {
-        const found = await log();
-        set({ log: found });
-        grown(found.size);
+        set({ log: await log() });
       } catch (error) {
         set((before) => ({ ...before, away: told(error).message }));
       }

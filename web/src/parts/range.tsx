@@ -38,9 +38,9 @@ export function RangeChoice({ range, chosen }: { range: Range; chosen: (range: R
       </select>
       {(own || typing) && (
         <form onSubmit={submitted} key={"last" in range ? "" : `${range.from}${range.to}`}>
-          <input name="from" aria-label="From, UTC" placeholder="from" value={shown(range, "from")} />
+          <input name="from" aria-label="From, UTC" placeholder="from" defaultValue={shown(range, "from")} />
           <span aria-hidden="true">–</span>
-          <input name="to" aria-label="Until, UTC" placeholder="until" value={shown(range, "to")} />
+          <input name="to" aria-label="Until, UTC" placeholder="until" defaultValue={shown(range, "to")} />
           <button type="submit">Set</button>
           {wrong && (
             <span class="wrong" role="alert">
