@@ -113,10 +113,10 @@ class Engine:
             asked = self._gated(query.sql, query.max_rows + 1, query.offset)
             self._show(asked.tables, query)
             with self._reading() as session:
-                result = session.sql(asked.sql, params=dict(query.parameters))
-                kinds = zip(result.columns, result.types, strict=True)
-                columns = [Column(name, str(kind)) for name, kind in kinds]
-                with result.to_arrow_reader(BATCH_ROWS) as batches:
+                # What `session.sql(…).to_arrow_reader()` does, but for planning it twice. `execute` would hold all rows at once.
+                result = session._submit(asked.sql, dict(query.parameters) or None, "stream", BATCH_ROWS)  # noqa: SLF001
+                columns = [Column(name, str(kind)) for name, kind, *_ in result.description]
+                with result.arrow_reader() as batches:
                     return render(columns, batches, query.media, (query.max_rows, query.max_bytes), facts)
         except (duckdb.FatalException, duckdb.InternalException):
             raise  # the instance is not to be used again: the process ends with it
