@@ -41,7 +41,12 @@ def main() -> None:
     parser.add_argument(
         "--installed", type=Path, default=DEFAULTS.installed, help="where peers are installed"
     )
-    parser.add_argument("--only", action="append", default=[], help="peers whose names have this in them")
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        help="peers, or loads beside analysts, whose names have this in them",
+    )
     parser.add_argument("--cache", type=Path, help="where logs of a given size are kept, for the next run")
     parser.add_argument("--largest", type=int, default=DEFAULTS.largest, help="entries of the largest log")
     parser.add_argument("--into", type=Path, default=DEFAULTS.into, help="where raw numbers and plots go")

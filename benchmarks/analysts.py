@@ -75,12 +75,15 @@ class Rounds:
 
 
 def run(options: Options) -> dict:
-    size, rounds, seconds = (30_000, 2, 5.0) if options.quick else (1_000_000, 5, 20.0)
+    size, rounds, seconds = (30_000, 2, 5.0) if options.quick else (1_000_000, 3, 20.0)
     found: dict[str, dict] = {}
     with kept(options) as cache:
         filled(cache / f"mixed-{size}", size, MIXED)
         for shape in SHAPES:
             for part in PARTS:
+                name = f"{shape.name}, {part:g} of the peak"
+                if options.only and not any(wanted in name for wanted in options.only):
+                    continue
                 with tempfile.TemporaryDirectory(dir=cache) as temporary:
                     clone(cache / f"mixed-{size}", Path(temporary) / "data")
                     with serving("benchmarks.signed", data=Path(temporary) / "data") as server:
@@ -88,7 +91,6 @@ def run(options: Options) -> dict:
                             ledger.value("SELECT count(*) FROM actions")
                         measured = Rounds(shape.peak(server, seconds / 2).per_second * part)
                         _measure(server, shape, measured, rounds, seconds)
-                name = f"{shape.name}, {part:g} of the peak"
                 found[name] = asdict(measured)
                 _print(name, measured, shape.batch, f"{rounds} rounds of {seconds:.0f} s")
     return found

@@ -14,7 +14,7 @@ class Options:
     cache: where logs of a given size are kept, to be measured again; None keeps none.
     largest: entries of the largest log.
     into: where plots go, and raw numbers.
-    only: parts of names; peers without any of them are left out.
+    only: parts of names; peers, and loads beside analysts, without any of them are left out.
     """
 
     quick: bool = False
