@@ -1,10 +1,11 @@
 """(c) Verification of sealed segments, against a bare SHA-256 loop over the same entries in memory, in as many processes.
 
-    python -m benchmarks.sealed [entries] [--folder DIR] [--processes N]
+    python -m benchmarks.sealed [entries] [--folder DIR] [--processes N] [--stages]
 
 A folder of segments of 200,000 entries is made (1,000,000 entries by default), or taken where it is there. Each row is timed in turn, several
 rounds: the bare loop `sha256(b"\x00" + entry)` over a list in memory that each process has already; hashes, chain, roots and signatures
 from the Parquet files, with the start of the processes; SHA-256 of the same files in big blocks on one core, and the whole-file pass.
+With `--stages`: where the processor time of the second row goes, in one process, step by step.
 """
 
 import argparse
@@ -26,10 +27,11 @@ import pyarrow.parquet as pq
 from benchmarks.records import record
 from benchmarks.running import ratio
 from ledger.audit.fsck import verify_folder
-from ledger.core.checkpoint import Checkpoint, sign_checkpoint
+from ledger.audit.swift import COLUMNS, Part, leaf_hashes, plain_rows, sound_stretch
+from ledger.core.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from ledger.core.ed25519 import SigningKey
 from ledger.core.entry import GENESIS_PREV, format_entry, format_time
-from ledger.core.merkle import Frontier, leaf_hash
+from ledger.core.merkle import Frontier, complete_subtrees, leaf_hash
 from ledger.core.note import NoteSigner, format_vkey
 from ledger.core.report import Level
 from ledger.log.persons import Persons
@@ -37,6 +39,7 @@ from ledger.records.prepare import own_record, prepare
 from ledger.storage.build import build_segment
 from ledger.storage.layout import SEGMENTS, segment_path, write_version
 from ledger.storage.manifest import Manifest, manifest_digest, sign_manifest
+from ledger.storage.parquet import GROUP_ROWS
 from ledger.storage.schema import ROW_SCHEMA
 
 ORIGIN = "bench.example/log"
@@ -212,17 +215,79 @@ def table(found: dict[str, list[float]], entries: str, processes: int) -> str:
     )
 
 
+def stages(data: Path, rounds: int) -> str:
+    """Processor time of each step, for one entry, and how it compares with the bare loop over the entries of the same row groups."""
+    taken: dict[str, list[float]] = {}
+    for _ in range(rounds):
+        steps, count = _stages(data)
+        began = time.process_time()
+        _verify(data, Level.HASHES, 1)
+        whole = time.process_time() - began
+        steps["joining, and all else"] = whole - sum(steps.values()) + steps["bare loop"]
+        for step, seconds in [*steps.items(), ("in all", whole)]:
+            taken.setdefault(step, []).append(seconds / count * 1e6)
+    rows = [
+        f"| {step} | {sorted(each)[rounds // 2]:.2f} | {ratio(each, taken['bare loop'])} |\n"
+        for step, each in taken.items()
+    ]
+    return "\n| in one process | µs an entry | of the bare loop |\n|---|---|---|\n" + "".join(rows)
+
+
+def _stages(data: Path) -> tuple[dict[str, float], int]:
+    steps: dict[str, float] = {}
+    count, at = 0, time.process_time()
+
+    def done(step: str) -> None:
+        nonlocal at
+        now = time.process_time()
+        steps[step] = steps.get(step, 0.0) + now - at
+        at = time.process_time()
+
+    for folder in sorted((data / SEGMENTS).iterdir()):
+        file = pq.ParquetFile(folder / "entries.parquet", page_checksum_verification=True)
+        for group in range(file.metadata.num_row_groups):
+            first = int(folder.name) + group * GROUP_ROWS
+            at = time.process_time()
+            table = file.read_row_group(group, columns=list(COLUMNS), use_threads=False)
+            done("reading and decoding Parquet")
+            rows = plain_rows(first, table)
+            done("`prev` and ends of entries out of the buffers, `seq`, lengths")
+            part = Part(rows, first, first + table.num_rows)
+            hashes = leaf_hashes(part)
+            done("leaf hashes")
+            sound_stretch(first, part.high, [part])
+            done("compared with what is stored, and with `prev`")
+            complete_subtrees(hashes)
+            done("nodes of the tree")
+            for note in rows.notes.values():
+                open_checkpoint(note, [SIGNER.key], ORIGIN)
+            done("signatures of checkpoints")
+            entries = [text.encode() for text in table.column("entry").to_pylist()]
+            at = time.process_time()
+            for entry in entries:
+                sha256(b"\x00" + entry).digest()
+            done("bare loop")
+            count += table.num_rows
+    # It hashes again what it compares.
+    steps["compared with what is stored, and with `prev`"] -= steps["leaf hashes"]
+    return steps, count
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("entries", type=int, nargs="?", default=1_000_000)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--stages", action="store_true")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(dir="/var/tmp") as temporary:
         data = asked.folder or Path(temporary) / "data"
         if not (data / SEGMENTS).exists():
             make(data, asked.entries)
+        if asked.stages:
+            print(stages(data, asked.rounds))
+            return
         print(table(measure(data, asked.processes, asked.rounds), f"{asked.entries:,}", asked.processes))
 
 

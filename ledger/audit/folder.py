@@ -216,16 +216,26 @@ class Folder:
     def _check_hashes(self, start: int, stop: int, hints: Hints) -> Checked:
         """Hashes, chain, roots and signatures alone."""
         high, findings = min(stop + LOOK_AHEAD, self.end), Findings()
-        table = pa.concat_tables(self._plain(start, high, findings))
-        sound = swift.sound_stretch(start, stop, table) if not findings.kept else None
+        sound = swift.sound_stretch(start, stop, [*self._parts(start, high)])
         if sound is not None:
             outcome = check_sound(sound, hints)
         else:
+            table = pa.concat_tables(self._plain(start, high, findings))
             blank = table.append_column("id", pa.nulls(table.num_rows, pa.string()))
             none = Committed.none(table.num_rows)
             stretch, _ = self._pieces(as_stretch((start, stop), blank, none, [], findings), start, stop)
             outcome = with_findings(check_stretch(stretch.stored, hints), findings)
         return Checked(outcome, Absences(), None, (stop - 1, "", True))
+
+    def _parts(self, low: int, high: int) -> Iterator[swift.Part]:
+        """The entries [low, high), as far as their rows are plain."""
+        for sealed, start, end in self._sealed_in(low, high):
+            yield from sealed.plain(start, end)
+        for hot in self.hot:
+            if (start := max(low, hot.start)) < (end := min(high, hot.end)) and (
+                rows := swift.plain_rows(start, hot.source.rows(start, end).select(swift.COLUMNS))
+            ):
+                yield swift.Part(rows, start, start + len(rows.entries.ends) - 1)
 
     def _plain(self, low: int, high: int, findings: Findings) -> Iterator[pa.Table]:
         """What hashes and chain need of the entries [low, high)."""

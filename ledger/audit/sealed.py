@@ -1,5 +1,6 @@
 """One sealed segment, read by somebody who believes none of its files: what stands at the place of an entry need not be that entry."""
 
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator
 from itertools import accumulate
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 from ledger.audit.beside import Committed
 from ledger.audit.manifests import Found
 from ledger.audit.readonly import UnreadableError, contents_of
+from ledger.audit.swift import COLUMNS, Part, Plain, plain_rows
 from ledger.core.entry import parse_entry
 from ledger.core.errors import LedgerError
 from ledger.core.report import Findings, Kind
@@ -81,8 +83,11 @@ class Columns:
 
     def groups(self, low: int, high: int) -> Iterator[tuple[int, int, int]]:
         """The row groups that the places [low, high) are in, and from where to where in each."""
-        for group, (start, end) in enumerate(zip(self.ends, self.ends[1:], strict=False)):
-            if start < high and low < end:
+        for group in range(max(bisect_right(self.ends, low) - 1, 0), len(self.ends) - 1):
+            start, end = self.ends[group : group + 2]
+            if start >= high:
+                break
+            if low < end:
                 yield group, max(low - start, 0), min(high, end) - start
 
     def group(self, number: int, columns: tuple[str, ...] | None = None) -> pa.Table:
@@ -123,6 +128,7 @@ class Sealed:
         self._small: dict[str, bytes] = {}
         self._own: dict[int, bytes] | None = None
         self._contents_at: Any = None
+        self._plain: OrderedDict[int, Plain | None] = OrderedDict()
 
     def _path(self, role: str) -> tuple[Path, str]:
         name = self.found.manifest.file(role)
@@ -182,6 +188,26 @@ class Sealed:
                 detail = f"the row at its place is of entry {seq}"
                 findings.add(Kind.ALTERED, f"seq of entry {place}", detail, place)
         return table
+
+    def plain(self, low: int, high: int) -> Iterator[Part]:
+        """The entries [low, high) as far as their rows are plain, for who goes the careful way from where they are not.
+
+        Raises:
+            UnreadableError: they cannot be read.
+        """
+        columns = self.columns(ENTRIES, ENTRY_SCHEMA)
+        if columns.rows != self.end - self.start:
+            return
+        for group, begin, end in columns.groups(low - self.start, high - self.start):
+            if group not in self._plain:
+                first = self.start + columns.ends[group]
+                self._plain[group] = plain_rows(first, columns.group(group, COLUMNS))
+                while len(self._plain) > KEPT_GROUPS:
+                    self._plain.popitem(last=False)
+            rows = self._plain[group]
+            if rows is None:
+                return
+            yield Part(rows, rows.first + begin, rows.first + end)
 
     def contents(self, seqs: list[int], low: int, high: int, findings: Findings) -> Committed:
         """The contents of the entries [low, high), by rows of these seqs.

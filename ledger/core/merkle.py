@@ -44,6 +44,14 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return sha256(b"\x01" + left + right).digest()
 
 
+def complete_subtrees(leaves: Sequence[bytes]) -> list[Sequence[bytes]]:
+    """The roots of all complete subtrees over these leaf hashes, by level: `[level][index]`, the leaves themselves at level 0."""
+    levels = [leaves]
+    while len(row := levels[-1]) > 1:
+        levels.append(_hashes(_NODE, map(add, row[::2], row[1::2])))  # `map` ends where the shorter does
+    return levels
+
+
 def root_of(hashes: Iterable[bytes]) -> bytes:
     """The root over leaf hashes."""
     frontier = Frontier()

@@ -14,7 +14,7 @@ from ledger.core.checkpoint import Checkpoint, open_checkpoint
 from ledger.core.ed25519 import verify
 from ledger.core.entry import OWN_PREFIX, OWN_SUBMITTER, Entry, parse_entry, record_signing_input
 from ledger.core.errors import LedgerError
-from ledger.core.merkle import Frontier
+from ledger.core.merkle import complete_subtrees, frontier_nodes
 from ledger.core.note import VerifierKey
 from ledger.core.report import Finding, Findings, Kind
 from ledger.core.shape import Seen, Shapes
@@ -208,17 +208,16 @@ def _open_note(seq: int, note: bytes, hints: Hints) -> Noted:
 
 
 def _fold(hashes: Sequence[bytes | None], start: int, sizes: Sequence[int]) -> dict[int, list[bytes] | None]:
-    """The subtrees of the stretch's beginnings."""
-    tree = Frontier()
-    nodes: dict[int, list[bytes] | None] = {}
-    known = hashes.index(None) if None in hashes else len(hashes)
-    for size in sizes:
-        if size - start > known:
-            nodes[size] = None
-            continue
-        tree.extend(hashes[tree.size : size - start])  # type: ignore[arg-type]  # none is None before `known`
-        nodes[size] = tree.nodes()
-    return nodes
+    """The subtrees of the stretch's beginnings. It begins where its largest could, so they are all among its own complete ones."""
+    # `all` first: to compare each with None costs several times as much.
+    known = len(hashes) if all(hashes) or None not in hashes else hashes.index(None)
+    levels = complete_subtrees(hashes[:known])  # type: ignore[arg-type]  # none is None before `known`
+    return {
+        size: [levels[level][index] for level, index in frontier_nodes(size - start)]
+        if size - start <= known
+        else None
+        for size in sizes
+    }
 
 
 # ---- the entries' form

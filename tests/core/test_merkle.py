@@ -51,6 +51,16 @@ def test_hashes_carry_the_prefixes_of_rfc_6962():
     assert sha256().digest() == merkle.EMPTY_ROOT
 
 
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 31, 32, 33, MOST])
+def test_complete_subtrees_are_all_that_a_tree_of_these_leaves_and_any_smaller_one_has(size: int):
+    levels = merkle.complete_subtrees(LEAVES[:size])
+    assert [len(row) for row in levels] == [size >> level for level in range(len(levels))]
+    for smaller in range(size + 1):
+        frontier = Frontier()
+        frontier.extend(LEAVES[:smaller])
+        assert [levels[level][i] for level, i in merkle.frontier_nodes(smaller)] == frontier.nodes()
+
+
 def test_the_frontier_has_the_root_of_rfc_6962_at_every_size():
     frontier = Frontier()
     for size in range(MOST + 1):
