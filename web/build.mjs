@@ -1,5 +1,5 @@
 // Builds the console into ledger/console/static: one page, its script in chunks, its style; every name but the page's has its hash in it.
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
@@ -28,6 +28,7 @@ const { metafile } = await build({
   jsxImportSource: "preact",
   logLevel: "warning",
 });
+copyFileSync(join(here, "node_modules", "preact", "LICENSE"), join(folder, "preact.LICENSE.txt")); // goes along with its code; not served
 const outputs = Object.entries(metafile.outputs);
 const script = outputs.find(([, made]) => made.entryPoint === "src/main.tsx");
 const names = [script[0], script[1].cssBundle].map((path) => basename(path));

@@ -38,7 +38,7 @@ function condition(view: View, contents: boolean): Condition {
   const text = view.text.trim();
   if (text) {
     const columns = contents ? [...FACTS, ...CONTENTS] : FACTS;
-    parts.push(`contains(lower(concat_ws(chr(31), ${columns.join(", ")})), lower($text))`);
+    parts.push(`(${columns.map((name) => `contains(lower(${name}), lower($text))`).join(" OR ")})`);
     parameters.text = text;
   }
   return { sql: parts.join(" AND ") || "true", parameters };
