@@ -1,6 +1,8 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Problem } from "./api";
 
+const AGAIN_MS = 5_000;
+
 export interface Loaded<T> {
   value: T | undefined;
   problem: Problem | undefined;
@@ -15,12 +17,22 @@ export function useLoaded<T>(key: string, load: (signal: AbortSignal) => Promise
   asked.current = load;
   useEffect(() => {
     const calling = new AbortController();
+    let later = 0;
     set((before) => ({ ...before, busy: true }));
     asked.current(calling.signal).then(
       (value) => calling.signal.aborted || set({ value, problem: undefined, busy: false }),
-      (error: unknown) => calling.signal.aborted || set({ value: undefined, problem: told(error), busy: false }),
+      (error: unknown) => {
+        if (calling.signal.aborted) return;
+        const problem = told(error);
+        set({ value: undefined, problem, busy: false });
+        // A ledger that has just started makes its tables first, and says how far it is: that passes by itself.
+        if (problem.code === "queries-busy") later = setTimeout(() => next((before) => before + 1), AGAIN_MS);
+      },
     );
-    return () => calling.abort();
+    return () => {
+      calling.abort();
+      clearTimeout(later);
+    };
   }, [key, turn]);
   return { ...state, again: () => next(turn + 1) };
 }
