@@ -70,7 +70,7 @@ class Piped:
             stderr=subprocess.DEVNULL,
             cwd="/",
             env={"PYTHONPATH": ":".join(path for path in sys.path if path)},
-            start_new_session=True,
+            process_group=0,  # no Ctrl-C of ours; but our session, or its niceness would count for nothing beside us (sched(7), autogroup)
             pass_fds=descriptors,
         )
         self._asking: IO[bytes] = _pipe(self._process.stdin)

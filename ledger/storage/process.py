@@ -84,7 +84,7 @@ class Worker:
                     env={
                         "PYTHONPATH": ":".join(path for path in sys.path if path)
                     },  # the same code, and nothing else of ours
-                    start_new_session=True,
+                    process_group=0,  # no Ctrl-C of ours; but our session, or its niceness would count for nothing (sched(7), autogroup)
                 )
             except OSError as error:
                 raise _failed(f"its process cannot be started: {error}") from error
