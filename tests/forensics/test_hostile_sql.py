@@ -238,3 +238,6 @@ def test_the_worker_has_no_environment_of_the_server_and_opens_nothing(asked: De
     for name in ("Max file size", "Max core file size", "Max open files"):
         assert re.search(rf"^{name} +0 +0 ", limits, re.MULTILINE), name
     assert int((process / "stat").read_text().rsplit(")", 1)[1].split()[16]) >= 10  # nice
+    # Linux weighs sessions against each other and niceness within one: elsewhere it would count for nothing beside the server.
+    assert os.getsid(worker._process.pid) == os.getsid(0)
+    assert os.getpgid(worker._process.pid) != os.getpgid(0), "a Ctrl-C would reach it"
