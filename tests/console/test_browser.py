@@ -120,6 +120,13 @@ def test_a_wrong_token_is_refused_in_words_and_a_right_one_opens_the_search(serv
     context.close()
 
 
+def test_an_address_that_is_no_page_says_so_and_leads_back(tab):
+    tab.open("#/<b>nowhere</b>")
+    tab.page.get_by_role("heading", name="There is no such page").wait_for()
+    tab.page.get_by_role("link", name="To the search").click()
+    tab.counts(ALL)
+
+
 def test_a_search_is_two_questions_and_shows_totals_facets_and_the_newest_first(tab):
     rows = tab.open("#/search").counts(ALL)
     assert len(tab.questions()) == 2

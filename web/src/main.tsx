@@ -7,6 +7,7 @@ import { Record } from "./pages/record";
 import { Search } from "./pages/search";
 import { SignIn } from "./pages/signin";
 import { Header } from "./parts/header";
+import { Other } from "./parts/other";
 import { ProblemBox } from "./parts/problem";
 import { parsePlace, type Place, type View } from "./view";
 import "./style.css";
@@ -30,7 +31,7 @@ function App() {
   useEffect(() => {
     if (place.page === "search") keep(place.view);
     if (place.page === "first") keep(undefined); // what is there then is asked anew
-    document.title = place.page === "record" ? `Record ${place.seq} · Agent Ledger` : "Agent Ledger";
+    if (place.page !== "other") document.title = place.page === "record" ? `Record ${place.seq} · Agent Ledger` : "Agent Ledger";
   }, [place]);
   if (state.at === "asking") return null;
   if (state.at === "out") return <SignIn ended={state.ended} signed={(found) => set({ at: "in", who: found })} />;
@@ -40,11 +41,12 @@ function App() {
       <a class="skip" href="#main" onClick={skip}>
         Skip to the page
       </a>
-      <Header who={state.who} />
+      <Header who={state.who} place={place} />
       <div id="main" tabIndex={-1}>
         {view && <Search view={view} who={state.who} active={place.page === "search"} nothing={() => (location.hash = "#/first")} />}
         {place.page === "record" && <Record key={place.seq} seq={place.seq} who={state.who} />}
         {place.page === "first" && <First />}
+        {place.page === "other" && <Other path={place.path} query={place.query} who={state.who} />}
       </div>
     </>
   );

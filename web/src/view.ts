@@ -17,7 +17,11 @@ export interface View {
 
 /** Since so long, or between two instants; null is open. */
 export type Range = { last: string } | { from: string | null; to: string | null };
-export type Place = { page: "search"; view: View } | { page: "record"; seq: number } | { page: "first" };
+export type Place =
+  | { page: "search"; view: View }
+  | { page: "record"; seq: number }
+  | { page: "first" }
+  | { page: "other"; path: string; query: string };
 
 export const LASTS: Readonly<Record<string, { label: string; ms: number }>> = {
   "1h": { label: "Last hour", ms: 3_600_000 },
@@ -43,7 +47,8 @@ export function parsePlace(hash: string): Place {
   const record = /^\/record\/(0|[1-9]\d{0,15})$/.exec(path);
   if (record) return { page: "record", seq: Number(record[1]) };
   if (path === "/first") return { page: "first" };
-  return { page: "search", view: parseView(query) };
+  if (path === "" || path === "/" || path === "/search") return { page: "search", view: parseView(query) };
+  return { page: "other", path, query };
 }
 
 export function parseView(query: string): View {

@@ -1,14 +1,16 @@
 import { useEffect, useState } from "preact/hooks";
 import { type Log, log, signOut, type Who } from "../api";
 import { told } from "../hooks";
+import { PAGES, pageAt } from "../pages";
 import { count, Shown } from "../text";
+import type { Place } from "../view";
 
 const EVERY_MS = 5_000;
 const THEMES = ["auto", "light", "dark"] as const;
 const KEPT = "agent-ledger-theme";
 
 /** On every page: which log, how long, and whether what is outside of it agrees. */
-export function Header({ who }: { who: Who }) {
+export function Header({ who, place }: { who: Who; place: Place }) {
   const [state, set] = useState<{ log?: Log; away?: string }>({});
   useEffect(() => {
     const look = async (): Promise<void> => {
@@ -37,6 +39,7 @@ export function Header({ who }: { who: Who }) {
       <span class="origin">
         <Shown text={who.origin} />
       </span>
+      <Pages who={who} place={place} />
       <State {...state} />
       <nav aria-label="Yours">
         <ThemeSwitch />
@@ -48,6 +51,26 @@ export function Header({ who }: { who: Who }) {
         </button>
       </nav>
     </header>
+  );
+}
+
+function Pages({ who, place }: { who: Who; place: Place }) {
+  const here = place.page === "other" ? pageAt(place.path)?.page : undefined;
+  const shown = PAGES.filter((each) => who.permits.includes(each.needs));
+  return (
+    <nav class="pages" aria-label="Pages">
+      <a href="#/search" aria-current={place.page === "search" ? "page" : undefined}>
+        Search
+      </a>
+      {shown.map(
+        (each) =>
+          each.nav && (
+            <a key={each.nav} href={each.nav} aria-current={each === here ? "page" : undefined}>
+              {each.title}
+            </a>
+          ),
+      )}
+    </nav>
   );
 }
 

@@ -1,0 +1,37 @@
+// The pages beside the search and the record. Each is a chunk of its own, loaded when it is first opened.
+
+import type { ComponentType } from "preact";
+import type { Who } from "./api";
+
+/** What a page is given: the part of its address that its pattern caught, what stands there behind `?`, and who is signed in. */
+export interface PageProps {
+  at: string[];
+  query: URLSearchParams;
+  who: Who;
+}
+
+interface Page {
+  path: RegExp;
+  title: string;
+  nav?: string; // its address in the bar of pages; without one it is reached from others
+  needs: string; // the permission without which there is nothing to see
+  load: () => Promise<ComponentType<PageProps>>;
+}
+
+export const PAGES: readonly Page[] = [];
+
+export function pageAt(path: string): { page: Page; at: string[] } | undefined {
+  for (const page of PAGES) {
+    const found = page.path.exec(path);
+    if (found) return { page, at: found.slice(1).map((part) => decoded(part ?? "")) };
+  }
+  return undefined;
+}
+
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
