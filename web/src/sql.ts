@@ -80,6 +80,16 @@ export function listing(view: View, contents: boolean): Question {
   };
 }
 
+/** All entries that a view's actions are told by. */
+export function telling(view: View, contents: boolean): { sql: string; parameters: Record<string, Value> } {
+  const { sql, parameters } = condition(view, contents);
+  return {
+    sql: `WITH hit AS MATERIALIZED (SELECT seq, first_seq, last_seq, action_id FROM actions WHERE ${sql})
+SELECT unnest([seq, first_seq, last_seq]) AS seq FROM hit UNION SELECT records.seq FROM records SEMI JOIN hit USING (action_id)`,
+    parameters,
+  };
+}
+
 /** Everything that is known of the action that an entry tells of. */
 export const oneAction = (seq: number): Question => ({
   sql: "SELECT * FROM actions WHERE seq = $seq OR first_seq = $seq OR last_seq = $seq ORDER BY seq = $seq DESC",

@@ -2,12 +2,13 @@ import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { type Answer, type Cell, type Problem, query, type Who } from "../api";
 import { COLUMNS, known } from "../columns";
 import { told, useKeys, useLoaded } from "../hooks";
+import { Evidence } from "../parts/evidence";
 import { countsOf, Facets } from "../parts/facets";
 import { Histogram } from "../parts/histogram";
 import { Pivot, ValueText } from "../parts/pivot";
 import { ProblemBox } from "../parts/problem";
 import { RangeChoice } from "../parts/range";
-import { counting, listing } from "../sql";
+import { counting, listing, telling } from "../sql";
 import { count, plain, Time } from "../text";
 import { EVERYTHING, formatView, unfiltered, type View } from "../view";
 
@@ -82,7 +83,10 @@ export function Search({ view, who, active, nothing }: { view: View; who: Who; a
               {total === undefined ? "Counting…" : `${count(total)} ${total === 1 ? "action" : "actions"}`}
               {total !== undefined && <Trouble counts={counted.value} />}
             </span>
-            <ColumnChoice view={view} />
+            <span class="ways-out">
+              <Evidence selection={telling(view, contents)} what={`all entries of ${total === undefined ? "this search" : total === 1 ? "this one action" : `these ${count(total)} actions`}`} who={who} disabled={!total} />
+              <ColumnChoice view={view} />
+            </span>
           </div>
           {listed.problem && !counted.problem && <ProblemBox problem={listed.problem} again={listed.again} />}
           {listed.value && <Table key={listed.value.key} view={listed.value.view} first={listed.value.answer} contents={contents} active={active} />}
