@@ -301,7 +301,7 @@ def test_a_hostile_address_is_a_search_like_any_other(tab):
     )
     tab.page.get_by_role("heading", name="No action fits").wait_for()
     tab.open("#/record/1e5")
-    tab.page.locator("main.search").wait_for()
+    tab.page.get_by_role("heading", name="There is no such page").wait_for()
 
 
 def test_who_may_not_see_contents_is_told_so_and_sees_none(server, browser, hostile_seqs):

@@ -12,6 +12,7 @@ export interface Log {
   size: number;
   root: string;
   recorded_at: string;
+  checkpoint: string;
   anchored_to: { head_anchor: string | null; size: number | null };
 }
 
@@ -43,6 +44,7 @@ export interface Entry {
   submitter: string;
   entry: { record: { [name: string]: Cell } };
   contents: Content[];
+  persons: { commitment: string; salt: string; value: string }[];
   hidden: string[];
   withheld: string[];
   erased: string[];
@@ -55,6 +57,7 @@ export class Problem extends Error {
     readonly code: string,
     readonly title: string,
     detail: string,
+    readonly said: { [name: string]: unknown } = {},
   ) {
     super(detail);
   }
@@ -69,11 +72,13 @@ interface Asking {
   signal?: AbortSignal | undefined;
   poll?: boolean;
   silent?: boolean; // a 401 is an answer like another
+  fresh?: boolean; // not what the browser kept of an earlier answer: a tile may be kept for ever
 }
 
 export async function ask(path: string, asking: Asking = {}): Promise<Response> {
   const headers: Record<string, string> = { "X-Console": asking.poll ? "poll" : "1" };
   const init: RequestInit = { method: asking.method ?? "GET", headers, credentials: "same-origin", redirect: "error" };
+  if (asking.fresh) init.cache = "no-store";
   if (asking.signal) init.signal = asking.signal;
   if (asking.body !== undefined) {
     headers["Content-Type"] = "application/json";
@@ -96,7 +101,7 @@ async function problemOf(answer: Response): Promise<Problem> {
   try {
     const said = await answer.json();
     const code = String(said.type ?? "").replace("urn:agent-ledger:problem:", "");
-    return new Problem(answer.status, code, String(said.title ?? "Refused"), String(said.detail ?? ""));
+    return new Problem(answer.status, code, String(said.title ?? "Refused"), String(said.detail ?? ""), said);
   } catch {
     return new Problem(answer.status, "", `Status ${answer.status}`, "the answer says no more");
   }

@@ -6,6 +6,7 @@ import { First } from "./pages/first";
 import { Record } from "./pages/record";
 import { Search } from "./pages/search";
 import { SignIn } from "./pages/signin";
+import { AlarmBar } from "./parts/alarm";
 import { Header } from "./parts/header";
 import { Other } from "./parts/other";
 import { ProblemBox } from "./parts/problem";
@@ -41,6 +42,7 @@ function App() {
       <a class="skip" href="#main" onClick={skip}>
         Skip to the page
       </a>
+      <AlarmBar origin={state.who.origin} />
       <Header who={state.who} place={place} />
       <div id="main" tabIndex={-1}>
         {view && <Search view={view} who={state.who} active={place.page === "search"} nothing={() => (location.hash = "#/first")} />}

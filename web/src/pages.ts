@@ -18,7 +18,9 @@ interface Page {
   load: () => Promise<ComponentType<PageProps>>;
 }
 
-export const PAGES: readonly Page[] = [];
+export const PAGES: readonly Page[] = [
+  { path: /^\/prove(?:\/(0|[1-9]\d{0,15}))?$/, title: "Prove", nav: "#/prove", needs: "read", load: () => import("./pages/prove").then((m) => m.Prove) },
+];
 
 export function pageAt(path: string): { page: Page; at: string[] } | undefined {
   for (const page of PAGES) {

@@ -3,6 +3,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { type Cell, type Entry, entry, Problem, query, type Who } from "../api";
 import { COLUMNS, type Facet } from "../columns";
 import { useKeys, useLoaded } from "../hooks";
+import { Evidence, type Selection } from "../parts/evidence";
 import { named, Pivot } from "../parts/pivot";
 import { ProblemBox } from "../parts/problem";
 import { oneAction } from "../sql";
@@ -77,7 +78,7 @@ export function Record({ seq, who }: { seq: number; who: Who }) {
       {stored.value && (
         <>
           {!action && !joined.busy && !joined.problem && <p class="dim">This entry tells of no action: it is the log's own, or belongs to one told elsewhere.</p>}
-          <Raw stored={stored.value} />
+          <Raw stored={stored.value} action={action} who={who} />
         </>
       )}
     </main>
@@ -231,7 +232,17 @@ function Text({ text }: { text: string }) {
   );
 }
 
-function Raw({ stored }: { stored: Entry }) {
+/** This entry and those that tell of the same action. */
+function selected(stored: Entry, action: Row | undefined): Selection {
+  if (!action || action.action_id === null) return { seqs: [stored.seq] };
+  const seqs = [stored.seq, action.seq, action.first_seq, action.last_seq].map(Number);
+  return {
+    sql: `SELECT seq FROM records WHERE action_id = $action OR seq IN (${seqs.map((_, index) => `$seq${index}`).join(", ")})`,
+    parameters: { action: String(action.action_id), ...Object.fromEntries(seqs.map((seq, index) => [`seq${index}`, seq])) },
+  };
+}
+
+function Raw({ stored, action, who }: { stored: Entry; action: Row | undefined; who: Who }) {
   return (
     <section class="raw" aria-label="Proof and raw entry">
       <h2>Proof</h2>
@@ -242,6 +253,10 @@ function Raw({ stored }: { stored: Entry }) {
         </dd>
         <dt>Leaf hash</dt>
         <dd class="name">{stored.leaf_hash}</dd>
+        <dt>Proof</dt>
+        <dd>
+          <a href={`#/prove/${stored.seq}`}>Prove it in this browser</a>
+        </dd>
         <dt>Receipt</dt>
         <dd>
           <a href={`/v1/entries/${stored.seq}/receipt?entry=true`} download={`entry-${stored.seq}.receipt`}>
@@ -250,6 +265,10 @@ function Raw({ stored }: { stored: Entry }) {
           <span class="dim">
             then offline: <code>agent-ledger receipt check entry-{stored.seq}.receipt</code>
           </span>
+        </dd>
+        <dt>Evidence</dt>
+        <dd>
+          <Evidence selection={selected(stored, action)} what={action ? "all entries of this action" : `entry ${stored.seq}`} who={who} />
         </dd>
         {(["hidden", "withheld", "erased"] as const).map(
           (how) =>

@@ -1,7 +1,10 @@
+import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { type Log, log, signOut, type Who } from "../api";
 import { told } from "../hooks";
 import { PAGES, pageAt } from "../pages";
+import { recall } from "../proof/memory";
+import { useMemory, watched } from "./alarm";
 import { count, Shown } from "../text";
 import type { Place } from "../view";
 
@@ -16,7 +19,10 @@ export function Header({ who, place }: { who: Who; place: Place }) {
     const look = async (): Promise<void> => {
       if (document.hidden) return;
       try {
-        set({ log: await log() });
+        const before = recall(who.origin); // before it is asked: what comes late is no rollback
+        const shown = await log();
+        set({ log: shown });
+        void watched(who.origin, shown, before);
       } catch (error) {
         set((before) => ({ ...before, away: told(error).message }));
       }
@@ -40,7 +46,7 @@ export function Header({ who, place }: { who: Who; place: Place }) {
         <Shown text={who.origin} />
       </span>
       <Pages who={who} place={place} />
-      <State {...state} />
+      <State {...state} who={who} />
       <nav aria-label="Yours">
         <ThemeSwitch />
         <span class="who" title={`May: ${who.permits.join(", ")}`}>
@@ -74,22 +80,40 @@ function Pages({ who, place }: { who: Who; place: Place }) {
   );
 }
 
-function State({ log, away }: { log?: Log; away?: string }) {
-  if (away) {
-    return (
-      <span class="state bad" role="status" title={away}>
-        <i /> no answer{log && ` · ${count(log.size)} entries when last seen`}
-      </span>
-    );
-  }
-  if (!log) return <span class="state" role="status" />;
-  const { size } = log.anchored_to;
-  const behind = size === null ? "no anchor" : size < log.size ? `anchored up to ${count(size)}` : "anchored";
+function State({ log, away, who }: { log?: Log; away?: string; who: Who }) {
+  const [open, set] = useState(false);
+  const alarm = useMemory(who.origin)?.alarm;
+  const size = log?.anchored_to.size ?? null;
+  const behind = !log || size === null ? "no anchor" : size < log.size ? `anchored up to ${count(size)}` : "anchored";
   return (
-    <span class="state" role="status" title={`Root ${log.root}\nNewest entry ${log.recorded_at}`}>
-      <i class={size === null ? "warn" : "good"} /> <b>{count(log.size)}</b> entries <small>{behind}</small>
-    </span>
+    <>
+      <button type="button" class={`state ${away ? "bad" : ""}`} onClick={() => set(true)} disabled={!log} aria-haspopup="dialog" title="How far the log is anchored and verified">
+        <span role="status">
+          {away ? (
+            <>
+              <i /> no answer{log && ` · ${count(log.size)} entries when last seen`}
+            </>
+          ) : (
+            log && (
+              <>
+                <i class={alarm ? "" : size === null ? "warn" : "good"} /> <b>{count(log.size)}</b> entries <small>{behind}</small>
+              </>
+            )
+          )}
+        </span>
+      </button>
+      {open && log && <Opened log={log} who={who} closed={() => set(false)} />}
+    </>
   );
+}
+
+/** What stands behind it comes when it is asked for. */
+function Opened(given: { log: Log; who: Who; closed: () => void }) {
+  const [loaded, set] = useState<{ Shown: ComponentType<typeof given> }>();
+  useEffect(() => {
+    import("./integrity").then(({ Integrity }) => set({ Shown: Integrity }), given.closed);
+  }, []);
+  return loaded ? <loaded.Shown {...given} /> : null;
 }
 
 function ThemeSwitch() {

@@ -1,0 +1,92 @@
+"""One address, ledgers that are put behind it one after the other, and a browser that stays: for what it remembers."""
+
+import random
+import re
+import socket
+
+from ledger.log.secret import format_secret
+from tests.audit.sealed_log import write_folder
+from tests.console.browser import Tab
+from tests.faults.server import Server
+from tests.storage.sealing import ORIGIN, SIGNER
+
+SEED = bytes(range(32))  # of SIGNER
+OWN_PORTS = range(20_000, 30_000)  # below those that are given out: between two servers nobody else gets it
+
+
+def free_port():
+    for port in random.sample(OWN_PORTS, 100):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no port is free")
+
+
+class World:
+    """One address, and the ledgers that are put behind it one after the other."""
+
+    def __init__(self, base, driven):
+        self.base, self.port, self.server = base, free_port(), None
+        self.context = driven.new_context(viewport={"width": 1300, "height": 850}, reduced_motion="reduce")
+        self.tab = None
+
+    def make(self, name, log, cuts, seed=SEED):
+        data = self.base / name / "data"
+        data.parent.mkdir()
+        write_folder(data, log, list(cuts))
+        data.chmod(0o700)
+        key = data / "log.key"
+        key.touch(mode=0o600)
+        key.write_bytes(format_secret(SIGNER.key, seed))
+        return data
+
+    def serve(self, data, *options):
+        if self.server is not None:
+            assert self.server.stop() == 0
+        self.server = Server(
+            data, origin=ORIGIN, options=["--port", str(self.port), "--scrub-mib-s", "0", *options]
+        )
+        return self.server
+
+    @property
+    def token(self):
+        return self.server.headers["Authorization"].partition(" ")[2]
+
+    def open(self, place):
+        """The page, by somebody who is signed in; the same one after a ledger was put in place of another."""
+        if self.tab is None:
+            self.tab = Tab(self.context, self.server).open(place)
+        else:
+            self.tab.server = self.server
+            self.tab.open(place)
+            self.tab.page.reload()
+        page = self.tab.page
+        page.locator("#token, header.top").first.wait_for()
+        if page.locator("#token").count():
+            self.tab.sign_in(self.token)
+        page.locator("header.top").wait_for()
+        return page
+
+    def verify(self, button="Verify the whole log"):
+        """Press the button; what the verdict says, and its findings as (kind, place)."""
+        page = self.tab.page
+        page.get_by_role("button", name=button).click()
+        page.get_by_role("button", name="Stop").wait_for(state="detached")
+        verdict = page.locator("section.verdict")
+        verdict.wait_for()
+        rows = [row.split("\t")[:2] for row in verdict.locator("tbody tr").all_inner_texts()]
+        return verdict.locator("h2").inner_text(), [tuple(row) for row in rows]
+
+    def close(self):
+        if self.tab is not None:
+            self.tab.wrong = [
+                each for each in self.tab.wrong if not re.search("status of (4|5)|ERR_|Failed to fetch", each)
+            ]
+            self.tab.close()
+        self.context.close()
+        if self.server is not None:
+            assert self.server.stop() == 0

@@ -1,0 +1,255 @@
+"""The console proves the log in the browser: a whole log and one record; what is done to it on the disk while the page is open; what it shows that contradicts what was seen."""
+
+import copy
+import re
+from urllib.parse import urlsplit
+
+import duckdb
+import pytest
+
+from ledger.client.evidence import verify_evidence
+from ledger.core.fork import parse_fork, verify_fork
+from ledger.core.merkle import leaf_hash
+from ledger.core.text import format_base64
+from ledger.core.tiles import encode_bundle, parse_bundle
+from ledger.storage.layout import SEGMENTS
+from tests.api.erased import erase
+from tests.audit.sealed_log import filled
+from tests.console.browser import BUILT
+from tests.console.proving import World
+from tests.console.test_browser import AXE
+from tests.evidence.browser import chromium
+from tests.storage.sealing import SIGNER, action
+
+pytestmark = pytest.mark.skipif(not BUILT, reason="the console is not built: make console")
+
+SECOND = "0000000000000601"
+ENTRIES, CUTS = 1400, (601, 1201)
+LONG_AGO = "2020-01-01T00:00:00Z"
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    with chromium() as driven:
+        made = World(tmp_path_factory.mktemp("prove"), driven)
+        yield made
+        made.close()
+
+
+@pytest.fixture(scope="module")
+def log():
+    return filled(ENTRIES)
+
+
+@pytest.fixture(scope="module")
+def data(world, log):
+    """A log in which a person was erased, a hundred entries retired by policy, and one record told long after."""
+    folder = world.make("true", log, CUTS)
+    server = world.serve(folder)
+    with server.client() as http:
+        server.post({**action(9_999), "time": LONG_AGO}).raise_for_status()
+        erase(http, subject="user-3@example.com")
+        policy = {
+            "removes": "entries",
+            "select": "SELECT seq FROM records WHERE seq BETWEEN 100 AND 199 AND submitter <> 'log'",
+        }
+        http.put("/v1/retention/policies/p90d", json=policy).raise_for_status()
+        [plan] = http.post("/v1/retention/run", json={}).json()["plans"]
+        assert plan["entries"] == 98
+    return folder
+
+
+def test_a_whole_log_is_verified_and_what_is_gone_by_policy_or_late_is_told_and_no_finding(world, data):
+    page = world.open("#/prove")
+    said, findings = world.verify()
+    size = world.server.client().get("/v1/log").json()["size"]
+    assert (said, findings) == (f"Nothing is wrong in {size:,} entries", [])
+    told = page.locator("section.verdict .facts").inner_text()
+    assert re.search(r"98 entries retired by p90d, as entry 1,\d+ says", told)
+    assert re.search(r"[1-9]\d* contents or persons erased, as entry 1,\d+, entry 1,\d+ says", told)
+    assert re.search(r"1 recorded late, up to 2,\d+ days after their own time: entry 1,400", told)
+    world.server.post(action(10_000)).raise_for_status()
+    said, findings = world.verify(f"Only what came after entry {size - 1:,}")
+    assert (said, findings) == (f"Nothing is wrong in entries {size:,} to {size:,}", [])
+    page.get_by_label("Compare").fill(str(SIGNER.key))
+    page.get_by_role("button", name="I have it from elsewhere").click()
+    page.get_by_text("under the key that you compared").wait_for()
+    assert [url for url in world.tab.asked if "/v1/query" in url[1]] == []
+
+
+def test_what_was_checked_and_by_whom_stands_behind_the_state_on_every_page(world, data):
+    page = world.open("#/prove")
+    page.locator("button.state:enabled").press("Enter")
+    panel = page.get_by_role("dialog", name="Integrity")
+    panel.get_by_text("nobody else keeps a checkpoint").wait_for()
+    said = panel.inner_text()
+    assert "verified up to 1,4" in said
+    assert "compared by you" in said
+    assert "head" in said
+    assert "what it has sealed" in said
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    assert serious(page) == []
+    page.keyboard.press("Escape")
+    panel.wait_for(state="detached")
+    assert serious(page) == []
+
+
+def serious(page):
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{each['id']}: {each['nodes'][0]['html']}"
+        for each in found["violations"]
+        if each["impact"] in {"serious", "critical"}
+    ]
+
+
+def test_a_record_is_proved_step_by_step_and_its_receipt_saved(world, data):
+    page = world.open("#/prove/700")
+    page.get_by_text("It stands in the log, and is what was recorded").wait_for()
+    checks = page.locator(".checks").all_inner_texts()
+    assert all(word in checks[0] for word in ("Entry", "Path", "Signature", "This browser", "Witnesses"))
+    assert all(word in checks[1] for word in ("request.text", "tool.arguments", "request.user"))
+    assert page.locator(".checks .bad").count() == 0
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    assert serious(page) == []
+    with page.expect_download() as saving:
+        page.get_by_role("button", name="Save the receipt").click()
+    receipt = saving.value.path().read_bytes()
+    assert world.server.client().get("/v1/entries/700/receipt?entry=true").content == receipt
+    page.goto(f"{world.server.url}/console#/prove/150")
+    page.get_by_text("its bytes are retired by policy").wait_for()
+    assert page.locator(".checks .bad").count() == 0
+
+
+def test_evidence_of_a_record_says_what_it_will_hold_and_verifies(world, data):
+    page = world.open("#/prove/700")
+    page.get_by_role("button", name="Evidence…").click()
+    page.get_by_label("What it is for").fill("case 12")
+    with page.expect_download() as saving:
+        page.get_by_role("button", name="Make and save").click()
+    page.get_by_text(re.compile("1 entry, .* of the log says so")).wait_for()
+    assert saving.value.suggested_filename.startswith("evidence-")
+    made = verify_evidence(saving.value.path(), SIGNER.key)
+    assert (made.findings, list(made.entries)) == ([], [700])
+    page.keyboard.press("Escape")
+
+
+def test_a_server_that_shows_something_else_is_found_and_what_is_said_where(world, data):
+    page = world.open("#/prove")
+    with world.server.client() as http:
+        bundle, tile = (http.get(f"/tile/{level}/003").content for level in ("entries", "0"))
+        note = http.get("/checkpoint").text
+    last = f"/tile/entries/005.p/{int(note.split()[1]) - 5 * 256}"  # a short one: its entries are then asked for one by one
+    entries = parse_bundle(bundle)
+    other = entries[20].replace(b"send_money", b"send_m0ney")
+    forged = encode_bundle([*entries[:20], other, *entries[21:]])
+    hashed = tile[: 32 * 20] + leaf_hash(other) + tile[32 * 21 :]
+    lies = [
+        ({"/tile/entries/003": forged}, [("altered", "entry 788")]),
+        (
+            {"/tile/entries/003": encode_bundle([*entries[:10], entries[11], entries[10], *entries[12:]])},
+            [("altered", "entry 778"), ("altered", "entry 779")],
+        ),
+        ({"/tile/0/003": tile[:-1] + bytes([tile[-1] ^ 1])}, [("altered", "entry 1,023")]),
+        # with its hash made anew only the entry after it and the tree above tell
+        (
+            {"/tile/entries/003": forged, "/tile/0/003": hashed},
+            [("altered", "entry 789"), ("altered", "entries 768 to 1,023")],
+        ),
+        ({last: 503, "/v1/entries/1300": 404}, [("missing", "entry 1,300")]),
+        ({"/tile/entries/003": 503, "/v1/entries/768": 503}, [("unverifiable", "entries 768 to 1,023")]),
+        (
+            {"/checkpoint": note.replace(note.split("\n")[2], format_base64(bytes(32)))},
+            [("altered", "the log")],
+        ),
+    ]
+    for shown, findings in lies:
+        page.route("**/*", lying(shown))
+        assert world.verify()[1] == findings
+        page.unroute_all()
+    page.locator("section.alarm").get_by_text("Not signed by the log.").wait_for()
+    forget(page)
+
+
+def lying(shown):
+    """In the place of what the server has at these paths: other bytes, or a refusal."""
+
+    def answered(route):
+        answer = shown.get(urlsplit(route.request.url).path)
+        if answer is None:
+            return route.continue_()
+        if not isinstance(answer, int):
+            return route.fulfill(body=answer)
+        problem = {"type": "urn:agent-ledger:problem:made-up", "title": "Made up", "detail": "made up"}
+        return route.fulfill(status=answer, json=problem)
+
+    return answered
+
+
+def test_what_is_altered_on_the_disk_while_the_page_is_open_is_found_and_named(world, data):
+    page = world.open("#/prove")
+    posted = world.server.post(*[action(number) for number in range(20_000, 20_010)]).json()["results"]
+    one, other = posted[2]["seq"], posted[6]["seq"]
+    assert world.verify()[1] == []
+    hashes = data / SEGMENTS / SECOND / "hashes"
+    kept = hashes.read_bytes()
+    flipped = bytearray(kept)
+    flipped[32 * (1000 - CUTS[0])] ^= 1
+    hashes.write_bytes(flipped)  # under the running server
+    assert world.verify()[1] == [("altered", "entry 1,000")]
+    page.get_by_text("its bytes are right, the next entry says so").wait_for()
+    hashes.write_bytes(kept)
+    world.server.stop()
+    execute(
+        data,
+        f"UPDATE entries SET entry = replace(entry, 'send_money', 'send_m0ney') WHERE seq = {one}",
+        f"UPDATE entries SET contents = replace(contents, 'please', 'pl3ase') WHERE seq = {other}",
+    )
+    world.serve(data)
+    world.open("#/prove")
+    assert world.verify() == ("1 finding", [("altered", f"entry {one:,}")])
+    page.get_by_text("the next entry and the tree have").wait_for()
+    page.goto(f"{world.server.url}/console#/prove/{other}")
+    page.locator(".checks .bad", has_text="altered: with its salt it does not give the commitment").wait_for()
+    page.get_by_text("1 of it does not hold").wait_for()
+
+
+def execute(data, *statements):
+    [hot] = (data / "hot").glob("*.duckdb")
+    with duckdb.connect(str(hot)) as connection:
+        for each in statements:
+            connection.execute(each)
+
+
+def test_a_log_that_was_rolled_back_or_forked_or_replaced_is_an_alarm_on_every_page(world, log):
+    page = world.tab.page
+    bar = page.locator("section.alarm")
+    world.serve(world.make("older", before(log, 1301), (601,)))
+    world.open("#/search")
+    bar.get_by_text("Rolled back.").wait_for()
+    with page.expect_download():
+        bar.get_by_role("button", name="Save both checkpoints").click()
+    page.get_by_role("link", name="What was seen").click()
+    assert world.verify()[1][0] == ("rolled back", "the log")
+    forget(page)
+    assert world.verify()[1] == []  # and what answers is believed to be the log
+    world.serve(world.make("forked", filled(1350, group=40), (601,)))
+    world.open("#/prove")
+    bar.get_by_text("Forked.").wait_for()
+    with page.expect_download() as saving:
+        bar.get_by_role("button", name="Save the proof").click()
+    forked = verify_fork(parse_fork(saving.value.path().read_bytes()), SIGNER.key)
+    assert forked.older.size < forked.newer.size
+
+
+def before(log, size):
+    """The log when it was smaller, at the end of a commit."""
+    made = copy.copy(log)
+    made.rows = log.rows[:size]
+    return made
+
+
+def forget(page):
+    page.get_by_role("button", name="Forget what this browser saw").click()
+    page.get_by_role("button", name="Forget it").click()
+    page.locator("section.alarm").wait_for(state="detached")

@@ -1,0 +1,221 @@
+// How far the log is anchored and verified, by whom: what others say of it, what the server says, and what this browser has checked itself.
+
+import { useEffect, useRef } from "preact/hooks";
+import { ask, type Log, Problem, type Who } from "../api";
+import { useLoaded } from "../hooks";
+import { Refused } from "../proof/bytes";
+import type { Memory } from "../proof/memory";
+import { cosignedAt, fingerprint, parseCheckpoint, parseNote, parseWitnessKey } from "../proof/note";
+import { count, instant, plain, Shown, short, Time } from "../text";
+import { ALARMS, useMemory } from "./alarm";
+import { ProblemBox } from "./problem";
+
+interface Witnesses {
+  quorum: string | null;
+  witnessed_size?: number;
+  contradiction?: string | null;
+  witnesses: { name: string; key: string; size: number; cosigned_at: number; problem: string | null }[];
+}
+
+interface Peers {
+  peers: { name: string; origin: string }[];
+}
+
+interface Scrub {
+  at: number;
+  first: string;
+  size: number;
+  findings: number;
+  done: number;
+  total: number;
+  problem: string;
+}
+
+interface Cosigned {
+  size: number;
+  at: Map<string, number | string>; // in seconds since 1970, or what is wrong with the line
+}
+
+const read = async <T,>(path: string, signal: AbortSignal): Promise<T> => (await ask(path, { signal })).json();
+
+export function Integrity({ log, who, closed }: { log: Log; who: Who; closed: () => void }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => dialog.current?.showModal(), []);
+  const memory = useMemory(who.origin);
+  const others = useLoaded("others", async (signal) => {
+    const [witnesses, peers, scrub] = await Promise.all([
+      read<Witnesses>("/v1/witnesses", signal),
+      read<Peers>("/v1/peers", signal),
+      who.permits.includes("verify") ? read<Scrub | null>("/v1/scrub", signal) : undefined,
+    ]);
+    return { witnesses, peers: peers.peers, scrub, cosigned: witnesses.witnesses.length ? await cosigned(witnesses, who.origin, signal) : undefined };
+  });
+  const { head_anchor: anchor, size } = log.anchored_to;
+  return (
+    <dialog class="integrity" ref={dialog} onClose={closed} aria-labelledby="integrity-title">
+      <header>
+        <h2 id="integrity-title">Integrity</h2>
+        <button type="button" class="quiet" onClick={() => dialog.current?.close()}>
+          Close
+        </button>
+      </header>
+      <section class="mine">
+        <h3>This browser</h3>
+        <Mine memory={memory} log={log} />
+        <a class="button main" href="#/prove" onClick={() => dialog.current?.close()}>
+          Verify in this browser
+        </a>
+      </section>
+      <section>
+        <h3>The log</h3>
+        <dl>
+          <dt>Size</dt>
+          <dd>
+            {count(log.size)} entries, the newest of <Time at={log.recorded_at} />
+          </dd>
+          <dt>Root</dt>
+          <dd class="name">{log.root}</dd>
+          <dt>Head anchor</dt>
+          <dd>
+            {anchor === null || size === null ? (
+              "none: a file outside the data folder that keeps the newest checkpoint"
+            ) : (
+              <>
+                {size === log.size ? "up to the newest entry" : `up to ${count(size)}`} <span class="dim">by the file <Shown text={anchor} /></span>
+              </>
+            )}
+          </dd>
+        </dl>
+      </section>
+      <section aria-busy={others.busy}>
+        <h3>Others</h3>
+        {others.problem && <ProblemBox problem={others.problem} again={others.again} />}
+        {others.busy && !others.value && <p class="dim">Asking…</p>}
+        {others.value && (
+          <dl>
+            <Witnessed {...others.value} size={log.size} />
+            <dt>Peers</dt>
+            <dd>
+              {others.value.peers.length === 0
+                ? "none: no other organisation's log is accepted here"
+                : others.value.peers.map(({ name, origin }) => (
+                    <span key={name} class="each">
+                      <Shown text={name} /> <span class="dim"><Shown text={origin} /></span>
+                    </span>
+                  ))}
+            </dd>
+            <dt>The server itself</dt>
+            <dd>
+              <Scrubbed scrub={others.value.scrub} />
+            </dd>
+          </dl>
+        )}
+      </section>
+      <p class="dim small">
+        A chain of hashes alone shows neither a cut tail nor a rewrite by whoever holds the key: only what is kept elsewhere does. This page comes from the server it looks at; who doubts that too checks with{" "}
+        <code>agent-ledger verify</code> of their own.
+      </p>
+    </dialog>
+  );
+}
+
+function Mine({ memory, log }: { memory: Memory | undefined; log: Log }) {
+  if (!memory) return <p class="dim">It has not seen this log before, or cannot check signatures.</p>;
+  const { alarm, checked } = memory;
+  return (
+    <dl>
+      {alarm && (
+        <>
+          <dt class="bad">{ALARMS[alarm.kind]}</dt>
+          <dd class="bad">{plain(alarm.detail)}</dd>
+        </>
+      )}
+      <dt>Whole log</dt>
+      <dd>
+        {!checked && "not verified in this browser yet"}
+        {checked && (
+          <>
+            <b class={checked.findings.length ? "bad" : "good"}>{checked.findings.length ? `${count(checked.findings.length + checked.unlisted)} findings` : "verified"}</b> up to {count(checked.size)}
+            {checked.size < log.size && `, ${count(log.size - checked.size)} have come since`} <span class="dim">· <Time at={checked.at} /></span>
+          </>
+        )}
+      </dd>
+      <dt>Newest seen</dt>
+      <dd>
+        {count(memory.size)}, signed and one log with all that was seen before <span class="dim">· <Time at={memory.at} /></span>
+      </dd>
+      <dt>Key</dt>
+      <dd>
+        <span class="name" title={memory.first}>{fingerprint(memory.first).slice(0, 17)}…</span> <span class="dim">{memory.confirmed ? "compared by you" : "as this ledger said"}, known since <Time at={memory.since} /></span>
+      </dd>
+    </dl>
+  );
+}
+
+/** When each witness cosigned the newest checkpoint that the quorum has, by his line in it, checked here. */
+async function cosigned({ witnesses }: Witnesses, origin: string, signal: AbortSignal): Promise<Cosigned | undefined> {
+  let text: string;
+  try {
+    text = await (await ask("/witnessed/checkpoint", { signal, fresh: true })).text();
+  } catch (error) {
+    if (error instanceof Problem && error.status === 404) return undefined;
+    throw error;
+  }
+  const note = parseNote(text);
+  const checkpoint = parseCheckpoint(note.text);
+  const at = new Map<string, number | string>();
+  for (const { name, key } of witnesses) {
+    try {
+      const said = checkpoint.origin === origin ? await cosignedAt(note, await parseWitnessKey(key)) : null;
+      if (said !== null) at.set(name, said);
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      at.set(name, error.message);
+    }
+  }
+  return { size: checkpoint.size, at };
+}
+
+function Witnessed({ witnesses: all, cosigned, size }: { witnesses: Witnesses; cosigned: Cosigned | undefined; size: number }) {
+  const { witnesses, contradiction } = all;
+  return (
+    <>
+      <dt>Witnesses</dt>
+      <dd>
+        {witnesses.length === 0 && "none: nobody else keeps a checkpoint of this log"}
+        {witnesses.length > 0 && (cosigned ? `their quorum has cosigned ${cosigned.size === size ? "all of it" : `up to ${count(cosigned.size)}`}` : "their quorum has cosigned nothing yet")}
+        {contradiction && <p class="bad">{plain(contradiction)}</p>}
+        {witnesses.map((each) => {
+          const checked = cosigned?.at.get(each.name);
+          return (
+            <span key={each.name} class="each">
+              <Shown text={each.name} />{" "}
+              {typeof checked === "number" ? (
+                <span class="good">
+                  cosigned <Time at={instant(checked * 1e6)} /> <small>checked here</small>
+                </span>
+              ) : (
+                <span class={checked || each.problem ? "bad" : "dim"}>{plain(checked ?? each.problem ?? (each.size ? `up to ${count(each.size)}, the server says` : "nothing yet"))}</span>
+              )}
+            </span>
+          );
+        })}
+      </dd>
+    </>
+  );
+}
+
+function Scrubbed({ scrub }: { scrub: Scrub | null | undefined }) {
+  if (scrub === undefined) return <span class="dim">what it found of itself is for auditors</span>;
+  if (scrub === null) return <>does not scrub what it has sealed</>;
+  if (scrub.problem) return <span class="bad">{plain(short(scrub.problem, 200))}</span>;
+  if (!scrub.at) return <>is at its first round of what it has sealed{scrub.total > 0 && `: ${count(scrub.done)} of ${count(scrub.total)}`}</>;
+  return (
+    <>
+      read its sealed {count(scrub.size)} entries again: <b class={scrub.findings ? "bad" : "good"}>{scrub.findings ? `${count(scrub.findings)} findings` : "nothing wrong"}</b> {plain(scrub.first)}{" "}
+      <span class="dim">
+        · <Time at={instant(scrub.at * 1e6)} />
+      </span>
+    </>
+  );
+}

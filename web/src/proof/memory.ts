@@ -1,0 +1,89 @@
+// What this browser has seen of a log, and checked: nothing gets in here that is not signed by the log's key, and nothing that contradicts what is here takes its place.
+
+import type { Finding, State, Told } from "./check";
+
+export interface Memory {
+  first: string; // the key that the log began with, as this browser learnt it
+  since: string; // when
+  confirmed: boolean; // somebody compared the key with one from elsewhere
+  keys: [text: string, start: number][]; // all keys that were followed from it
+  note: string; // the newest checkpoint, as it was signed
+  size: number;
+  root: string;
+  at: string; // when it was seen
+  checked?: Checked;
+  state?: State;
+  alarm?: Alarm;
+}
+
+/** The last check of the whole log in this browser. */
+export interface Checked {
+  at: string;
+  from: number;
+  size: number;
+  root: string;
+  seconds: number;
+  findings: Finding[];
+  unlisted: number;
+  told: Told;
+}
+
+/** What the log showed that cannot be true of one honest log. */
+export interface Alarm {
+  kind: "rolled-back" | "forked" | "key" | "unsigned";
+  at: string;
+  detail: string;
+  older: string; // the signed checkpoint that was seen
+  newer: string; // what is shown now
+  proof?: string; // fork.proof: both, and that they contradict each other
+}
+
+const name = (origin: string): string => `agent-ledger-seen ${origin}`;
+const kept = new Map<string, Memory>(); // for a browser that keeps nothing: then it holds for this page
+const heard = new Set<() => void>();
+
+export function recall(origin: string): Memory | undefined {
+  try {
+    const text = localStorage.getItem(name(origin));
+    if (text !== null) return JSON.parse(text) as Memory;
+  } catch {
+    // not there, or not readable
+  }
+  return kept.get(origin);
+}
+
+export function remember(origin: string, memory: Memory): void {
+  kept.set(origin, memory);
+  try {
+    localStorage.setItem(name(origin), JSON.stringify(memory));
+  } catch {
+    // see above
+  }
+  for (const each of heard) each();
+}
+
+/** Somebody has compared the key with one from elsewhere. */
+export function confirmKey(origin: string): void {
+  const memory = recall(origin);
+  if (memory) remember(origin, { ...memory, confirmed: true });
+}
+
+export function forget(origin: string): void {
+  kept.delete(origin);
+  try {
+    localStorage.removeItem(name(origin));
+  } catch {
+    // see above
+  }
+  for (const each of heard) each();
+}
+
+/** Be told when it changes, in this page or another one; returns how to stop. */
+export function hear(changed: () => void): () => void {
+  heard.add(changed);
+  addEventListener("storage", changed);
+  return () => {
+    heard.delete(changed);
+    removeEventListener("storage", changed);
+  };
+}

@@ -1,0 +1,145 @@
+// The proof of one record: from its bytes by the tree to the root that the log signed, and from there to what others and this browser saw; each step computed here.
+
+import { ask, type Entry, Problem } from "../api";
+import { hex, Refused, same, textOf, unhex } from "./bytes";
+import { canonical, commitment, type LogEntry, memberOf, parseEntry } from "./entry";
+import { openCheckpoint, parseReceipt, type Receipt } from "./keys";
+import { recall } from "./memory";
+import { type Checkpoint, cosignedAt, fingerprint, type Note, parseWitnessKey } from "./note";
+import { consistency, TILE, tile } from "./source";
+import { included, leafOf, rootBefore, type Step } from "./tree";
+import { keys, look } from "./watch";
+
+const CONTENTS = ["source.original", "request.text", "decision.prompt", "decision.output", "decision.reason", "tool.arguments", "policy.input", "approval.shown", "outcome.result"];
+const PERSONS = ["request.user", "identity.principal", "approval.approver"];
+
+/** One thing that was checked: whether it holds, null where there is nothing to check. */
+export interface Checked {
+  what: string;
+  good: boolean | null;
+  detail: string;
+}
+
+export interface Proof {
+  seq: number;
+  entry: LogEntry | null; // null where its bytes are retired
+  bytes: number;
+  leaf: Uint8Array;
+  steps: Step[];
+  root: Uint8Array;
+  size: number;
+  key: string;
+  checks: Checked[];
+  contents: Checked[];
+  receipt: string;
+}
+
+export async function prove(origin: string, seq: number, signal: AbortSignal): Promise<Proof> {
+  const checks: Checked[] = [];
+  const attempt = async (what: string, work: () => Promise<string | null> | string | null): Promise<void> => {
+    try {
+      const detail = await work();
+      if (detail !== null) checks.push({ what, good: true, detail });
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      checks.push({ what, good: false, detail: error.message });
+    }
+  };
+  const text = await receiptOf(seq, signal);
+  const receipt = parseReceipt(text);
+  if (receipt.index !== seq) throw new Refused(`the receipt is of entry ${receipt.index}`);
+  const { terms } = await keys();
+  let shown: (Checkpoint & { note: Note }) | undefined;
+  let signer = "";
+  await attempt("Signature", async () => {
+    shown = await openCheckpoint(receipt.checkpoint, terms);
+    const by = terms.find(({ end }) => end === null || end >= shown!.size)!.key;
+    signer = by.text;
+    return `the log's key ${by.id} signed this root for ${shown.size} entries (Ed25519); fingerprint ${fingerprint(terms[0]!.key.text).slice(0, 17)}…`;
+  });
+  if (!shown) return { seq, entry: null, bytes: 0, leaf: new Uint8Array(32), steps: [], root: new Uint8Array(32), size: 0, key: "", checks, contents: [], receipt: text };
+  const checkpoint = shown;
+  const leaf = receipt.extra ? leafOf(receipt.extra) : await stored(receipt, checkpoint.size, signal);
+  let entry: LogEntry | null = null;
+  let steps: Step[] = [];
+  await attempt("Entry", () => {
+    if (!receipt.extra) return "its bytes are retired by policy: the hash that is left of it is proved";
+    entry = parseEntry(receipt.extra, seq);
+    return `${receipt.extra.length} bytes of canonical JSON, which say that they are entry ${seq}, recorded at ${entry.recorded_at}`;
+  });
+  await attempt("Path", () => {
+    steps = included(leaf, seq, checkpoint, receipt.proof);
+    return `${steps.length} hashes lead from the leaf to the root`;
+  });
+  checks.sort((one, other) => ORDER.indexOf(one.what) - ORDER.indexOf(other.what));
+  await attempt("This browser", () => remembered(origin, receipt.checkpoint, checkpoint, signal));
+  await witnessed(checks, checkpoint, signal);
+  return { seq, entry, bytes: receipt.extra?.length ?? 0, leaf, steps, root: checkpoint.root, size: checkpoint.size, key: signer, checks, contents: entry ? await disclosed(entry, receipt, seq, signal) : [], receipt: text };
+}
+
+const ORDER = ["Entry", "Path", "Signature"];
+
+async function receiptOf(seq: number, signal: AbortSignal): Promise<string> {
+  try {
+    return await (await ask(`/v1/entries/${seq}/receipt?entry=true`, { signal, fresh: true })).text();
+  } catch (error) {
+    if (!(error instanceof Problem) || error.code !== "retired") throw error;
+    return (await ask(`/v1/entries/${seq}/receipt`, { signal, fresh: true })).text();
+  }
+}
+
+async function stored({ index }: Receipt, size: number, signal: AbortSignal): Promise<Uint8Array> {
+  return (await tile(0, Math.floor(index / TILE), size, signal))[index % TILE]!;
+}
+
+/** That the receipt's checkpoint is of the one log that was seen before, older or newer. */
+async function remembered(origin: string, note: string, shown: Checkpoint, signal: AbortSignal): Promise<string | null> {
+  const memory = recall(origin);
+  if (memory?.alarm) throw new Refused(memory.alarm.detail);
+  if (!memory || shown.size > memory.size) {
+    if (!(await look(origin, note, memory))) throw new Refused(recall(origin)?.alarm?.detail ?? "it is not of the log that was seen before");
+    return memory ? `the ${memory.size} entries seen before are the beginning of these` : null;
+  }
+  const seen = { origin, size: memory.size, root: unhex(memory.root) };
+  const path = shown.size === seen.size ? [] : await consistency(shown.size, seen.size, signal);
+  if (!same(rootBefore(shown.size, seen, path, shown.root), shown.root)) throw new Refused(`it is not of the log of ${seen.size} entries that this browser saw`);
+  return `it is of the log of ${seen.size} entries that this browser saw`;
+}
+
+async function witnessed(checks: Checked[], { note }: { note: Note }, signal: AbortSignal): Promise<void> {
+  const said: { witnesses: { name: string; key: string }[] } = await (await ask("/v1/witnesses", { signal })).json();
+  if (said.witnesses.length === 0) checks.push({ what: "Witnesses", good: null, detail: "this log asks none" });
+  for (const { name, key } of said.witnesses) {
+    try {
+      const at = await cosignedAt(note, await parseWitnessKey(key));
+      checks.push({ what: `Witness ${name}`, good: at === null ? null : true, detail: at === null ? "has not cosigned this checkpoint" : `cosigned it at ${new Date(at * 1000).toISOString()}` });
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      checks.push({ what: `Witness ${name}`, good: false, detail: error.message });
+    }
+  }
+}
+
+/** Contents and persons, each against its commitment in the entry. */
+async function disclosed(entry: LogEntry, receipt: Receipt, seq: number, signal: AbortSignal): Promise<Checked[]> {
+  const shown: Entry = await (await ask(`/v1/entries/${seq}`, { signal, fresh: true })).json();
+  const own = textOf(receipt.extra!);
+  const found: Checked[] = [];
+  for (const member of [...CONTENTS, ...PERSONS]) {
+    const committed = memberOf(entry.record, member);
+    if (typeof committed !== "string") continue;
+    const content = shown.contents.find((each) => each.member === member) ?? shown.persons.find((each) => each.commitment === committed);
+    if (content) {
+      const good = hex(commitment(content.salt, content.value)) === committed;
+      found.push({ what: member, good, detail: good ? `with its salt it gives the commitment ${committed.slice(0, 16)}…` : "altered: with its salt it does not give the commitment that the entry has" });
+    } else if (shown.erased.includes(member)) found.push({ what: member, good: null, detail: "erased, as the log says; the commitment stays" });
+    else if (shown.withheld.includes(member)) found.push({ what: member, good: null, detail: "withheld: the ledger was never given it" });
+    else if (shown.hidden.includes(member)) found.push({ what: member, good: null, detail: "not for your role; the commitment is proved" });
+    else found.push({ what: member, good: false, detail: "missing: the log does not say that it was erased or withheld" });
+  }
+  for (const { member } of shown.contents) {
+    if (!found.some(({ what }) => what === member)) found.push({ what: member, good: false, detail: "altered: a content that the entry does not commit to" });
+  }
+  if (canonical(shown.entry) !== own) found.push({ what: "entry", good: false, detail: "altered: what is shown as this entry is not what the receipt proves" });
+  return found;
+}
