@@ -1,17 +1,45 @@
-"""Pictures of the console over a ledger that is running, as docs/console/*.png: `python -m tests.console.screenshots URL TOKEN_FILE [FOLDER]`."""
+"""Pictures of the console over a ledger that is running, as docs/console/*.png: `python -m tests.console.screenshots URL TOKEN_FILE [FOLDER [NAME …]]`.
+
+Into a folder that is named go all pictures, light and dark and narrow; into docs/console only the kept one of each page.
+"""
 
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.evidence.browser import chromium
 
 WIDE, TALL = 1360, 850
+NARROW = 400
 WAIT_MS = 120_000
 FOLDER = Path(__file__).resolve().parent.parent.parent / "docs" / "console"
-SEARCH = "#/search?is.tool_effect=pay"
 
 
-def main(url, token, folder):
+class Picture(NamedTuple):
+    """A page: where it is, what is clicked there one after another, what has to be there then, and which scheme is kept."""
+
+    name: str
+    address: str
+    clicks: tuple[str, ...]
+    ready: str
+    kept: str
+
+
+BUSY = "section.found[aria-busy=false] tbody"
+PICTURES = (
+    Picture("search", "#/search?is.tool_effect=pay", (), f"{BUSY} tr", "light"),
+    Picture(
+        "record", "#/search?is.tool_effect=pay", ("tbody a.open",), ".card.outcome ~ .card, .raw", "dark"
+    ),
+    Picture("sessions", "#/sessions?only=after", (), f"{BUSY} tr", "light"),
+    Picture("session", "#/sessions?only=after", (f"{BUSY} a.open",), "a.step", "light"),
+    Picture("flows", "#/sessions?only=after", (f"{BUSY} a.open", ".tabs a >> nth=1"), ".box", "dark"),
+    Picture("delegation", "#/sessions?only=after", (f"{BUSY} a.open", ".tabs a >> nth=2"), ".box", "light"),
+)
+
+
+def main(url, token, folder, names):
+    every = folder != FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     with chromium() as browser:
         for scheme in ("light", "dark"):
@@ -19,17 +47,23 @@ def main(url, token, folder):
             context = browser.new_context(viewport=size, color_scheme=scheme, reduced_motion="reduce")
             page = context.new_page()
             page.set_default_timeout(WAIT_MS)
-            page.goto(f"{url}/console{SEARCH}")
+            page.goto(f"{url}/console")
             page.fill("#token", token)
             page.keyboard.press("Enter")
-            page.locator("section.found[aria-busy=false] tbody tr").first.wait_for()
-            if scheme == "light":
-                page.screenshot(path=folder / "search-light.png")
-            page.locator("tbody a.open").first.click()
-            page.locator(".card.outcome").wait_for()
-            page.locator(".raw").wait_for()
-            if scheme == "dark":
-                page.screenshot(path=folder / "record-dark.png")
+            page.locator("#main").wait_for()
+            for picture in PICTURES:
+                if (names and picture.name not in names) or not (every or scheme == picture.kept):
+                    continue
+                page.goto("about:blank")
+                page.goto(f"{url}/console{picture.address}")
+                for selector in picture.clicks:
+                    page.locator(selector).first.click()
+                page.locator(picture.ready).first.wait_for()
+                page.screenshot(path=folder / f"{picture.name}-{scheme}.png")
+                if every:
+                    page.set_viewport_size({"width": NARROW, "height": TALL})
+                    page.screenshot(path=folder / f"{picture.name}-{scheme}-narrow.png")
+                    page.set_viewport_size(size)
             context.close()
 
 
@@ -38,4 +72,5 @@ if __name__ == "__main__":
         sys.argv[1],
         Path(sys.argv[2]).read_text(encoding="utf-8").strip(),
         Path(sys.argv[3]) if len(sys.argv) > 3 else FOLDER,
+        sys.argv[4:],
     )

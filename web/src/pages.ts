@@ -19,6 +19,10 @@ interface Page {
 }
 
 export const PAGES: readonly Page[] = [
+  { path: /^\/sessions$/, title: "Sessions", nav: "#/sessions", needs: "query", load: () => import("./pages/sessions").then((m) => m.Sessions) },
+  { path: /^\/session\/([^/]+)$/, title: "Session", needs: "query", load: () => import("./pages/session").then((m) => m.Session) },
+  { path: /^\/flows\/(0|[1-9]\d{0,15})$/, title: "Flows", needs: "query", load: () => import("./pages/flows").then((m) => m.RecordFlows) },
+  { path: /^\/delegation\/(0|[1-9]\d{0,15})$/, title: "Delegation", needs: "query", load: () => import("./pages/delegation").then((m) => m.RecordDelegation) },
   { path: /^\/prove(?:\/(0|[1-9]\d{0,15}))?$/, title: "Prove", nav: "#/prove", needs: "read", load: () => import("./pages/prove").then((m) => m.Prove) },
 ];
 

@@ -64,7 +64,7 @@ export function parseView(query: string): View {
   return { text: given.get("q") ?? "", range: parseRange(given), filters, columns: chosen.length ? chosen : [...SHOWN] };
 }
 
-function parseRange(given: URLSearchParams): Range {
+export function parseRange(given: URLSearchParams): Range {
   const last = given.get("last");
   if (last !== null && Object.hasOwn(LASTS, last)) return { last };
   return { from: parseInstant(given.get("from") ?? ""), to: parseInstant(given.get("to") ?? "") };
@@ -73,17 +73,21 @@ function parseRange(given: URLSearchParams): Range {
 export function formatView(view: View): string {
   const said = new URLSearchParams();
   if (view.text) said.set("q", view.text);
-  if ("last" in view.range) said.set("last", view.range.last);
-  else {
-    if (view.range.from) said.set("from", view.range.from);
-    if (view.range.to) said.set("to", view.range.to);
-  }
+  formatRange(view.range, said);
   for (const { column, value, not } of view.filters) {
     said.append(`${not ? "not" : "is"}.${column}`, value === null ? NONE : value.replace(/^~/, "~~"));
   }
   if (view.columns.join() !== SHOWN.join()) said.set("columns", view.columns.join());
   const query = said.toString();
   return `#/search${query && `?${query}`}`;
+}
+
+export function formatRange(range: Range, said: URLSearchParams): void {
+  if ("last" in range) said.set("last", range.last);
+  else {
+    if (range.from) said.set("from", range.from);
+    if (range.to) said.set("to", range.to);
+  }
 }
 
 /** A filter added; the same one again, or its opposite, replaced. */
@@ -100,4 +104,13 @@ export function unfiltered(view: View, filter: Filter): View {
 export function instants(range: Range): { from: string | null; to: string | null } {
   if ("last" in range) return { from: new Date(Date.now() - LASTS[range.last]!.ms).toISOString(), to: null };
   return range;
+}
+
+/** The address of a session, and of what is looked at there. */
+export function sessionAt(id: string, by: string | null, tab?: string): string {
+  const said = new URLSearchParams();
+  if (by !== null) said.set("by", by);
+  if (tab) said.set("tab", tab);
+  const query = said.toString();
+  return `#/session/${encodeURIComponent(id)}${query && `?${query}`}`;
 }

@@ -8,6 +8,7 @@ import { named, Pivot } from "../parts/pivot";
 import { ProblemBox } from "../parts/problem";
 import { oneAction } from "../sql";
 import { plain, pretty, Shown, short, Time } from "../text";
+import { sessionAt } from "../view";
 
 type Row = Record<string, Cell>;
 
@@ -115,8 +116,20 @@ function Title({ stored, action }: { stored: Entry; action: Row | undefined }) {
         Record {stored.seq} · <Time at={String(stored.entry.record.time ?? stored.recorded_at)} /> by its source, recorded <Time at={stored.recorded_at} /> from{" "}
         <Pivot column="submitter" value={stored.submitter} />
       </p>
+      {action && <Leads action={action} />}
       {action && <Stages action={action} />}
     </header>
+  );
+}
+
+/** What this record is a part of. */
+function Leads({ action }: { action: Row }) {
+  return (
+    <nav class="leads" aria-label="Around this record">
+      {action.session_id && <a href={sessionAt(String(action.session_id), String(action.submitter))}>Its session</a>}
+      <a href={`#/flows/${action.seq}`}>What went into it, and on from it</a>
+      <a href={`#/delegation/${action.seq}`}>Who acted for whom</a>
+    </nav>
   );
 }
 

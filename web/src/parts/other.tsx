@@ -7,7 +7,7 @@ import { ProblemBox } from "./problem";
 /** A page that is loaded when it is opened; what is no page, and what failed to load, says so. */
 export function Other({ path, query, who }: { path: string; query: string; who: Who }) {
   const found = pageAt(path);
-  const [loaded, set] = useState<{ Shown: ComponentType<PageProps> } | Problem>();
+  const [loaded, set] = useState<{ page: unknown; Shown: ComponentType<PageProps> } | Problem>();
   const page = found?.page;
   useEffect(() => {
     if (!page) return;
@@ -15,7 +15,7 @@ export function Other({ path, query, who }: { path: string; query: string; who: 
     let wanted = true;
     document.title = `${page.title} · Agent Ledger`;
     page.load().then(
-      (Shown) => wanted && set({ Shown }),
+      (Shown) => wanted && set({ page, Shown }),
       () => wanted && set(new Problem(0, "", "This page could not be loaded", "the ledger does not answer, or was updated meanwhile: load the console again")),
     );
     return () => {
@@ -27,7 +27,7 @@ export function Other({ path, query, who }: { path: string; query: string; who: 
     return <Nothing title="Not for this credential" detail={`this page needs the permission ${found.page.needs}; ${who.name} has ${who.permits.join(", ") || "none"}`} />;
   }
   if (loaded instanceof Problem) return <ProblemBox problem={loaded} again={() => location.reload()} />;
-  if (!loaded) return <p class="loading dim">Loading…</p>;
+  if (!loaded || loaded.page !== page) return <p class="loading dim">Loading…</p>;
   return <loaded.Shown key={path} at={found.at} query={new URLSearchParams(query)} who={who} />;
 }
 
