@@ -10,7 +10,7 @@ export function RecordDelegation({ at }: PageProps) {
   const seq = Number(at[0]);
   const found = useLoaded(`delegation ${seq}`, (signal) => rowsOf(delegatedFrom(seq), signal));
   return (
-    <main class="page">
+    <main class="page story">
       <a class="back" href={`#/record/${seq}`}>
         ← Record {seq}
       </a>

@@ -11,7 +11,7 @@ export function RecordFlows({ at, who }: PageProps) {
   const found = useLoaded(`reach ${seq}`, (signal) => rowsOf(reach(seq), signal));
   const start = found.value?.rows[0]?.start;
   return (
-    <main class="page">
+    <main class="page story">
       <a class="back" href={`#/record/${seq}`}>
         ← Record {seq}
       </a>

@@ -25,7 +25,7 @@ export function Session({ at, query, who }: PageProps) {
   useEffect(() => scrollTo(0, 0), [key]);
   const rows = known.value?.rows;
   return (
-    <main class="page session">
+    <main class="page story session">
       <a class="back" href="#/sessions">
         ← Sessions
       </a>
@@ -91,7 +91,7 @@ function Head({ row, several }: { row: Row; several: boolean }) {
       ) : (
         row.request_text_commitment && <p class="dim">What the user said is not for your role, withheld or erased.</p>
       )}
-      <ul class="tiles" aria-label="Counts">
+      <ul class="counters" aria-label="Counts">
         <Tile n={n("actions")} label="actions" />
         <Tile n={n("denied")} label="denied" tone="bad" />
         <Tile n={n("failed")} label="failed" tone="bad" />

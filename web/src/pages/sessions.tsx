@@ -35,7 +35,7 @@ export function Sessions({ query, who }: PageProps) {
   const listed = useLoaded(address, async (signal) => ({ key: `${address} ${performance.now()}`, told: await rowsOf(sessions(view, contents), signal) }));
   const total = listed.value ? Number(listed.value.told.rows[0]?.total ?? 0) : undefined;
   return (
-    <main class="page sessions">
+    <main class="page story sessions">
       <form
         class="ask"
         role="search"
@@ -154,7 +154,7 @@ function Session({ row }: { row: Row }) {
         {Number(row.us) > 0 ? long(Number(row.us)) : <span class="none">–</span>}
       </td>
       <td class="asked" data-label="Asked">
-        <span class="words">{request !== null ? <Shown text={pretty(request).slice(0, 400)} /> : <i class="dim">{row.request_text_commitment ? "words not shown" : "no words told"}</i>}</span>
+        <span class="request">{request !== null ? <Shown text={pretty(request).slice(0, 400)} /> : <i class="dim">{row.request_text_commitment ? "words not shown" : "no words told"}</i>}</span>
         <small>
           <Shown text={id} />
           {texts(row, "users").slice(0, 2).map((user) => [" · ", <Shown key={user} text={/^[0-9a-f]{64}$/.test(user) ? short(user) : user} />])}

@@ -9,7 +9,7 @@ import { many } from "./step";
 
 const BOXES = 60;
 const EXTERNAL: ReadonlySet<string> = new Set(["external", "external_content"]);
-const HOWS = { declared: "said by its record", words: "the same words", user: "named by the user before" } as const;
+const HOWS = { declared: "said by its record", same: "the same words", user: "named by the user before" } as const;
 
 interface Flow {
   row: Row;
@@ -23,7 +23,7 @@ const flowOf = (row: Row): Flow => ({
   row,
   source: String(row.source_seq),
   sink: String(row.sink_seq),
-  how: row.link === "derived_from" ? "declared" : row.named_by_user === true ? "user" : "words",
+  how: row.link === "derived_from" ? "declared" : row.named_by_user === true ? "user" : "same",
   words: texts(row, "carried"),
 });
 
@@ -225,7 +225,7 @@ function FlowTable({ flows, start }: { flows: Flow[]; start?: number }) {
                 <td data-label="How">
                   <How how={flow.how} />
                 </td>
-                <td data-label="Words" class="words">
+                <td data-label="Words" class="carried">
                   {flow.words.length ? <Words flow={flow} most={4} /> : <span class="none">–</span>}
                 </td>
               </tr>
