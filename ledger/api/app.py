@@ -27,6 +27,7 @@ from ledger.api import (
     queries,
     records,
     retention,
+    signing_in,
     stream,
     tiles,
     upkeep,
@@ -72,6 +73,7 @@ _ROOMS: Final = (
     keys,
     alerts,
     witnessed,
+    signing_in,  # before the console's files by their names
     console,
     health,
 )

@@ -17,6 +17,9 @@ _NEEDED: Final[Mapping[Operation | None, tuple[str, ...]]] = {
         "GET /console/{name}",
         "POST /console/session",
         "DELETE /console/session",
+        "GET /console/oidc",
+        "POST /console/oidc",
+        "GET /console/oidc/callback",
     ),
     Operation.POST: (
         "POST /v1/records",

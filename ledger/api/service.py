@@ -9,6 +9,7 @@ from starlette.requests import Request
 from ledger.alerts.service import Alerts
 from ledger.api.streams import Streams
 from ledger.audit.scrub import Scrub
+from ledger.console.oidc import SignIns
 from ledger.console.sessions import Sessions, cookie_name, parse_cookie
 from ledger.core.errors import Code, LedgerError
 from ledger.forensics.catalog import NamedQuery
@@ -49,6 +50,7 @@ class Service:
         streams: who follows the log.
         witnesses: who cosigns the log's checkpoints; None where nobody is asked.
         sessions: who is signed in to the console.
+        sign_ins: the issuers at which people sign in to it.
     """
 
     log: Log
@@ -66,6 +68,7 @@ class Service:
     four_eyes: bool = False
     witnesses: Witnesses | None = None
     sessions: Sessions = field(default_factory=Sessions)
+    sign_ins: SignIns = field(default_factory=SignIns)
 
 
 def service(request: Request) -> Service:

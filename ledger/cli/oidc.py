@@ -4,18 +4,36 @@
 issuer = "https://login.example.com"
 jwks_url = "https://login.example.com/keys"
 algorithms = ["RS256", "ES256"]
+
+[issuer.console]
+client_id = "agent-ledger"
+authorization_endpoint = "https://login.example.com/authorize"
+token_endpoint = "https://login.example.com/token"
 """
 
+import base64
+import os
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
+from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 from msgspec import Meta, Struct
 
-from ledger.alerts.outbound import DeliveryError, Endpoint, Rules, get, parse_endpoint, tls_context
+from ledger.alerts.outbound import (
+    DeliveryError,
+    Endpoint,
+    Rules,
+    get,
+    parse_endpoint,
+    post,
+    read_secret,
+    tls_context,
+)
+from ledger.console.oidc import CALLBACK, ExchangeError, Provider, SignIns
 from ledger.core.errors import Code, LedgerError
 from ledger.log.access import Text
 from ledger.records.bounded import read_bounded
@@ -27,10 +45,35 @@ MAX_FILE_BYTES: Final = 256 * 1024
 MAX_ISSUERS: Final = 20
 FETCH_TIMEOUT_S: Final = 10.0
 MAX_LEEWAY_S: Final = 300
+_THIS_MACHINE: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 Algorithm = Literal[
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"
 ]
+
+
+class ConsoleSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """How people sign in to the console at an issuer.
+
+    Attributes:
+        client_id: how the issuer knows this ledger.
+        authorization_endpoint: where browsers are sent.
+        token_endpoint: where this server trades codes for tokens.
+        redirect_uri: where browsers come back to: the ledger's own address, then `/console/oidc/callback`. Needed but on this machine.
+        client_secret_env: the variable that has the client's secret.
+        client_secret_file: or the file. Neither: a public client, which PKCE alone protects.
+        scope: what is asked for.
+        label: what the page calls it; its host where nothing is said.
+    """
+
+    client_id: Text
+    authorization_endpoint: Text
+    token_endpoint: Text
+    redirect_uri: Text | None = None
+    client_secret_env: Text | None = None
+    client_secret_file: Text | None = None
+    scope: Text = "openid"
+    label: Text | None = None
 
 
 class IssuerSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,6 +86,7 @@ class IssuerSettings(Struct, frozen=True, forbid_unknown_fields=True):
         leeway_s: how far its clock may be off.
         allow_private: its address may be private, and http.
         ca_file: an authority of one's own for its certificate.
+        console: people sign in to the console there.
     """
 
     issuer: Text
@@ -51,10 +95,22 @@ class IssuerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     leeway_s: Annotated[int, Meta(ge=0, le=MAX_LEEWAY_S)] = 30
     allow_private: bool = False
     ca_file: str | None = None
+    console: ConsoleSettings | None = None
 
 
 class _File(Struct, frozen=True, forbid_unknown_fields=True):
     issuer: Annotated[tuple[IssuerSettings, ...], Meta(min_length=1, max_length=MAX_ISSUERS)]
+
+
+def read_oidc(path: Path | None) -> "tuple[list[Issuer], SignIns]":
+    """The issuers of a file, and those of them at which people sign in; nobody without a file.
+
+    Raises:
+        LedgerError: `oidc-file`.
+    """
+    if path is None:
+        return [], SignIns()
+    return read_issuers(path), SignIns(read_providers(path))
 
 
 def read_issuers(path: Path) -> "list[Issuer]":
@@ -70,9 +126,20 @@ def read_issuers(path: Path) -> "list[Issuer]":
         raise _refused(path, "access tokens of an issuer need `pip install 'agent-ledger[oidc]'`") from None
     issuers = []
     for each in _read(path):
-        fetch = _Fetching(_endpoint(path, each), _rules(path, each))
+        fetch = _Fetching(_endpoint(path, each, "jwks_url", each.jwks_url), _rules(path, each))
         issuers.append(Issuer(each.issuer, Jwks(each.issuer, fetch), each.algorithms, each.leeway_s))
     return issuers
+
+
+def read_providers(path: Path, environment: Mapping[str, str] = os.environ) -> list[Provider]:
+    """Where people sign in to the console: of the issuers of a file those that say how.
+
+    Raises:
+        LedgerError: `oidc-file`: what is wrong with it.
+    """
+    return [
+        _provider(path, each, each.console, environment) for each in _read(path) if each.console is not None
+    ]
 
 
 @contextmanager
@@ -106,6 +173,58 @@ class _Fetching:
             raise FetchError(str(error)) from None
 
 
+class _Exchanging:
+    """Trades codes for tokens with one issuer, by the same rules (RFC 6749, 4.1.3; a secret goes as 2.3.1 has it)."""
+
+    def __init__(self, endpoint: Endpoint, rules: Rules, client_id: str, secret: str | None) -> None:
+        self._endpoint, self._rules = endpoint, rules
+        self._headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
+        self._more = {"client_id": client_id} if secret is None else {}
+        if secret is not None:
+            pair = f"{quote(client_id, safe='')}:{quote(secret, safe='')}"
+            self._headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+
+    def __call__(self, asked: Mapping[str, str]) -> bytes:
+        body = urlencode({**asked, **self._more}).encode()
+        try:
+            return post(self._endpoint, body, self._headers, self._rules).body
+        except DeliveryError as error:
+            raise ExchangeError(str(error)) from None
+
+
+def _provider(
+    path: Path, issuer: IssuerSettings, console: ConsoleSettings, environment: Mapping[str, str]
+) -> Provider:
+    token = _endpoint(path, issuer, "token_endpoint", console.token_endpoint)
+    login = _endpoint(path, issuer, "authorization_endpoint", console.authorization_endpoint)
+    try:
+        secret = read_secret(console.client_secret_env, console.client_secret_file, environment)
+    except ValueError as error:
+        raise _refused(path, f"the client secret of {issuer.issuer!a}: {error}") from None
+    if "openid" not in console.scope.split():
+        raise _refused(path, f"scope of {issuer.issuer!a} has no `openid`: there would be no ID token")
+    return Provider(
+        issuer=issuer.issuer,
+        label=console.label or login.host,
+        client_id=console.client_id,
+        authorization_endpoint=console.authorization_endpoint,
+        redirect_uri=None if console.redirect_uri is None else _returning(path, console.redirect_uri),
+        scope=console.scope,
+        exchange=_Exchanging(token, _rules(path, issuer), console.client_id, secret),
+    )
+
+
+def _returning(path: Path, url: str) -> str:
+    """An address to come back to: ours, over TLS or on this machine."""
+    try:
+        at = parse_endpoint(url, allow_private=urlsplit(url).hostname in _THIS_MACHINE)
+    except ValueError as error:
+        raise _refused(path, f"redirect_uri: {error}") from None
+    if at.path != CALLBACK:
+        raise _refused(path, f"redirect_uri is the ledger's own address, then {CALLBACK}")
+    return url
+
+
 def _read(path: Path) -> Sequence[IssuerSettings]:
     try:
         data = read_bounded(path, MAX_FILE_BYTES)
@@ -119,11 +238,11 @@ def _read(path: Path) -> Sequence[IssuerSettings]:
     return found
 
 
-def _endpoint(path: Path, settings: IssuerSettings) -> Endpoint:
+def _endpoint(path: Path, settings: IssuerSettings, name: str, url: str) -> Endpoint:
     try:
-        return parse_endpoint(settings.jwks_url, allow_private=settings.allow_private)
+        return parse_endpoint(url, allow_private=settings.allow_private)
     except ValueError as error:
-        raise _refused(path, f"jwks_url of {settings.issuer!a}: {error}") from None
+        raise _refused(path, f"{name} of {settings.issuer!a}: {error}") from None
 
 
 def _rules(path: Path, settings: IssuerSettings) -> Rules:

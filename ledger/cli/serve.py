@@ -23,7 +23,7 @@ from ledger.cli.objects import (
     ObjectsLock,
     offload_of,
 )
-from ledger.cli.oidc import fresh_tokens, read_issuers
+from ledger.cli.oidc import fresh_tokens, read_oidc
 from ledger.cli.on_folder import admission_of
 from ledger.cli.target import (
     CLI_TOKEN,
@@ -214,7 +214,7 @@ def serve(
     asking = _asking(
         witness_policy, allow_private=witness_private, required=witness_required, wait_s=witness_wait_s
     )
-    issuers = read_issuers(oidc) if oidc is not None else []
+    issuers, sign_ins = read_oidc(oidc)
     proxies = TrustedProxies(trusted_proxy) if trusted_proxy else None
     telemetry = Telemetry(endpoint=otlp_endpoint)
     _make_ready(folder, origin, head_anchor)
@@ -260,6 +260,7 @@ def serve(
             objects_keep=objects_keep,
             four_eyes=four_eyes,
             witnesses=witnesses,
+            sign_ins=sign_ins,
         )
 
         def started(url: str) -> None:

@@ -11,7 +11,10 @@ OPEN = {  # and what is said there to whoever asks
     ("GET", "/console"): 200,
     ("GET", "/console/{name}"): 404,
     ("POST", "/console/session"): 403,  # a page's sign-in, which comes from the page alone
-    ("DELETE", "/console/session"): 204,  # nobody is signed in
+    ("DELETE", "/console/session"): 204,
+    ("GET", "/console/oidc"): 200,  # labels
+    ("POST", "/console/oidc"): 403,
+    ("GET", "/console/oidc/callback"): 303,  # nobody is signed in
 }
 
 

@@ -71,12 +71,13 @@ interface Asking {
   body?: unknown;
   signal?: AbortSignal | undefined;
   poll?: boolean;
+  headers?: Record<string, string>;
   silent?: boolean; // a 401 is an answer like another
   fresh?: boolean; // not what the browser kept of an earlier answer: a tile may be kept for ever
 }
 
 export async function ask(path: string, asking: Asking = {}): Promise<Response> {
-  const headers: Record<string, string> = { "X-Console": asking.poll ? "poll" : "1" };
+  const headers: Record<string, string> = { ...asking.headers, "X-Console": asking.poll ? "poll" : "1" };
   const init: RequestInit = { method: asking.method ?? "GET", headers, credentials: "same-origin", redirect: "error" };
   if (asking.fresh) init.cache = "no-store";
   if (asking.signal) init.signal = asking.signal;
@@ -107,11 +108,14 @@ async function problemOf(answer: Response): Promise<Problem> {
   }
 }
 
-const json = async <T>(path: string, asking?: Asking): Promise<T> => (await ask(path, asking)).json();
+export const json = async <T>(path: string, asking?: Asking): Promise<T> => (await ask(path, asking)).json();
 
 export const who = (): Promise<Who> => json("/console/session", { silent: true });
 export const signIn = (token: string): Promise<Who> =>
   json("/console/session", { method: "POST", body: { token }, silent: true });
+export const issuers = async (): Promise<string[]> => (await json<{ issuers: string[] }>("/console/oidc", { silent: true })).issuers;
+export const signInAt = async (issuer: number): Promise<string> =>
+  (await json<{ to: string }>("/console/oidc", { method: "POST", body: { issuer }, silent: true })).to;
 export const signOut = (): Promise<Response> => ask("/console/session", { method: "DELETE" });
 export const log = (): Promise<Log> => json("/v1/log", { poll: true });
 export const entry = (seq: number, signal?: AbortSignal): Promise<Entry> => json(`/v1/entries/${seq}`, { signal });

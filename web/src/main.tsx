@@ -1,6 +1,7 @@
 import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { session, type Who, who } from "./api";
+import { comeBack } from "./back";
 import { told } from "./hooks";
 import { First } from "./pages/first";
 import { Record } from "./pages/record";
@@ -19,10 +20,15 @@ function App() {
   const [state, set] = useState<State>({ at: "asking" });
   const [place, move] = useState<Place>(parsePlace(location.hash));
   const [view, keep] = useState<View>(); // the search goes on behind a record: who comes back finds it as it was, and nothing is asked again
+  const enter = (found: Who): void => {
+    comeBack(); // from an issuer's page
+    move(parsePlace(location.hash));
+    set({ at: "in", who: found });
+  };
   useEffect(() => {
     session.ended = () => set({ at: "out", ended: true });
     who().then(
-      (found) => set({ at: "in", who: found }),
+      enter,
       (error) => set(told(error).status === 401 ? { at: "out", ended: false } : { at: "broken", why: error }),
     );
     const moved = (): void => move(parsePlace(location.hash));
@@ -35,7 +41,7 @@ function App() {
     if (place.page !== "other") document.title = place.page === "record" ? `Record ${place.seq} · Agent Ledger` : "Agent Ledger";
   }, [place]);
   if (state.at === "asking") return null;
-  if (state.at === "out") return <SignIn ended={state.ended} signed={(found) => set({ at: "in", who: found })} />;
+  if (state.at === "out") return <SignIn ended={state.ended} signed={enter} />;
   if (state.at === "broken") return <ProblemBox problem={told(state.why)} again={() => location.reload()} />;
   return (
     <>
