@@ -35,6 +35,7 @@ PICTURES = (
     Picture("session", "#/sessions?only=after", (f"{BUSY} a.open",), "a.step", "light"),
     Picture("flows", "#/sessions?only=after", (f"{BUSY} a.open", ".tabs a >> nth=1"), ".box", "dark"),
     Picture("delegation", "#/sessions?only=after", (f"{BUSY} a.open", ".tabs a >> nth=2"), ".box", "light"),
+    Picture("health", "#/health", ("button.value",), ".gaps li", "light"),
 )
 
 

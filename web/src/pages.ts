@@ -14,6 +14,7 @@ interface Page {
   path: RegExp;
   title: string;
   nav?: string; // its address in the bar of pages; without one it is reached from others
+  under?: string; // the address in the bar of the page that it belongs to
   needs: string; // the permission without which there is nothing to see
   load: () => Promise<ComponentType<PageProps>>;
 }
@@ -24,6 +25,13 @@ export const PAGES: readonly Page[] = [
   { path: /^\/flows\/(0|[1-9]\d{0,15})$/, title: "Flows", needs: "query", load: () => import("./pages/flows").then((m) => m.RecordFlows) },
   { path: /^\/delegation\/(0|[1-9]\d{0,15})$/, title: "Delegation", needs: "query", load: () => import("./pages/delegation").then((m) => m.RecordDelegation) },
   { path: /^\/prove(?:\/(0|[1-9]\d{0,15}))?$/, title: "Prove", nav: "#/prove", needs: "read", load: () => import("./pages/prove").then((m) => m.Prove) },
+  { path: /^\/work$/, title: "Work", nav: "#/work", needs: "read", load: () => import("./pages/work").then((m) => m.Work) },
+  { path: /^\/live$/, title: "Live", under: "#/work", needs: "read", load: () => import("./pages/live").then((m) => m.Live) },
+  { path: /^\/health$/, title: "Health of sources", under: "#/work", needs: "query", load: () => import("./pages/health").then((m) => m.Health) },
+  { path: /^\/alerts$/, title: "Alerts", under: "#/work", needs: "read", load: () => import("./pages/alerts").then((m) => m.Alerts) },
+  { path: /^\/cases(?:\/([^/]+))?$/, title: "Cases", under: "#/work", needs: "query", load: () => import("./pages/cases").then((m) => m.Cases) },
+  { path: /^\/erasure$/, title: "Erasure", under: "#/work", needs: "upkeep", load: () => import("./pages/erasure").then((m) => m.Erasure) },
+  { path: /^\/access$/, title: "Access", under: "#/work", needs: "access", load: () => import("./pages/access").then((m) => m.Access) },
 ];
 
 export function pageAt(path: string): { page: Page; at: string[] } | undefined {

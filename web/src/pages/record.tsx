@@ -118,6 +118,9 @@ function Title({ stored, action }: { stored: Entry; action: Row | undefined }) {
       </p>
       {action && <Leads action={action} />}
       {action && <Stages action={action} />}
+      <p class="small">
+        <a href={`#/cases?entry=${stored.seq}`}>Note it in a case</a>
+      </p>
     </header>
   );
 }

@@ -71,7 +71,7 @@ function Pages({ who, place }: { who: Who; place: Place }) {
       {shown.map(
         (each) =>
           each.nav && (
-            <a key={each.nav} href={each.nav} aria-current={each === here ? "page" : undefined}>
+            <a key={each.nav} href={each.nav} aria-current={each === here || here?.under === each.nav ? "page" : undefined}>
               {each.title}
             </a>
           ),

@@ -1,0 +1,317 @@
+"""The pages for daily work in a real browser: the live tail, health of sources, alerts, access, cases, erasure; who may not, sees why."""
+
+import re
+import time
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from tests.console.browser import BUILT, Tab
+from tests.console.conftest import Console
+from tests.console.test_browser import AXE, HOSTILE
+from tests.evidence.browser import chromium
+
+PATIENT_MS = 180_000  # what the server does by itself, on a machine that does something else as well
+PAGES = ["work", "live", "health", "alerts", "cases", "erasure", "access"]
+ALERTS = """
+[[rule]]
+name = "payments"
+kind = "match"
+where = {{ effect = ["pay"] }}
+
+[[target]]
+name = "soc"
+kind = "webhook"
+url = "http://127.0.0.1:9/"
+allow_private = true
+secret_file = "{secret}"
+"""
+SECRET = "whsec_" + "c2VjcmV0" * 4
+
+pytestmark = pytest.mark.skipif(not BUILT, reason="the console is not built: make console")
+
+
+def at(**ago):
+    return (datetime.now(UTC) - timedelta(**ago)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def action(record_id, tool="search", **more):
+    identity = {"agent_id": "agent-1", "principal": "ann@example.com"}
+    return {
+        "id": record_id,
+        "type": "action",
+        "time": at(seconds=1),
+        "tool": {"name": tool, "effect": "read", "arguments": {"q": record_id}},
+        "identity": identity,
+        "request": {"user": "ann@example.com", "text": f"please do {record_id}"},
+        "outcome": {"status": "success"},
+        **more,
+    }
+
+
+def counted(number, **more):
+    return action(f"counted-{number}", source={"id": "gw-1", "seq": number}, **more)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("work")
+    (folder / "secret").write_text(SECRET)
+    (folder / "alerts.toml").write_text(ALERTS.format(secret=folder / "secret"))
+    serving = Console(folder / "data", options=("--alerts", str(folder / "alerts.toml")))
+    hostile = [
+        action(f"hostile-{name}", tool=text, source={"id": f"h-{name}-{text}", "seq": 1})
+        for name, text in HOSTILE.items()
+    ]
+    serving.post(*hostile).raise_for_status()
+    ahead = {"time": (datetime.now(UTC) + timedelta(minutes=5)).strftime("%Y-%m-%dT%H:%M:%SZ")}
+    serving.post(
+        counted(1),
+        counted(2),
+        counted(5),
+        action("skewed", source={"id": "fast", "seq": 1}, **ahead),
+        action("paid", tool="send_money") | {"tool": {"name": "send_money", "effect": "pay"}},
+    ).raise_for_status()
+    yield serving
+    assert serving.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as driven:
+        yield driven
+
+
+@pytest.fixture(scope="module")
+def contexts(server, browser):
+    """A browser for each role, signed in."""
+    made = {}
+    for role in ("admin", "reader"):
+        made[role] = browser.new_context(viewport={"width": 1300, "height": 850}, reduced_motion="reduce")
+        tab = Tab(made[role], server).open("#/work").sign_in(server.tokens[role])
+        tab.page.get_by_role("heading", name="Work").wait_for()
+        tab.close()
+    yield made
+    for context in made.values():
+        context.close()
+
+
+@pytest.fixture
+def tab(contexts, server):
+    opened = Tab(contexts["admin"], server)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def reading(contexts, server):
+    opened = Tab(contexts["reader"], server)
+    yield opened
+    opened.close()
+
+
+def rows(tab, text=""):
+    return tab.page.locator("main tbody tr", has_text=text)
+
+
+def test_the_overview_leads_to_what_one_may_and_asks_nothing_of_the_log(tab, reading):
+    tab.open("#/work")
+    for name in ("Live", "Health", "Alerts", "Cases", "Erasure", "Access"):
+        tab.page.locator(".tiles b", has_text=name).wait_for()
+    tab.page.locator(".tiles small", has_text="administrators").wait_for()
+    assert tab.page.locator(".pages a[aria-current=page]").inner_text() == "Work"
+    reading.open("#/work").page.locator(".tiles b", has_text="Live").wait_for()
+    assert reading.page.locator(".tiles b").all_inner_texts() == ["Live", "Health", "Alerts", "Cases"]
+    reading.open("#/access").page.get_by_text("needs the permission access").wait_for()
+    assert tab.questions() + reading.questions() == []
+
+
+def test_what_comes_is_shown_as_it_comes_and_waits_while_paused(tab, server):
+    tab.open("#/live").page.get_by_text("Following", exact=True).wait_for()
+    rows(tab, "send_money").first.wait_for()  # what was there already
+    server.post(action("live-1", tool="first_tool")).raise_for_status()
+    rows(tab, "first_tool").wait_for()
+    tab.page.keyboard.press("p")
+    server.post(action("live-2", tool="second_tool"), action("live-3", tool="third_tool")).raise_for_status()
+    tab.page.get_by_text("Paused: 2 more came").wait_for()
+    assert rows(tab, "second_tool").count() == 0
+    tab.page.keyboard.press("p")
+    rows(tab, "third_tool").wait_for()
+    rows(tab, "second_tool").get_by_role("link").click()
+    tab.page.get_by_role("region", name="Tool").get_by_text("second_tool").wait_for()
+    assert "/v1/records/stream" in "".join(url for _, url in tab.asked)
+
+
+def test_the_tail_filters_by_names_by_text_and_hides_the_logs_own(tab, server):
+    tab.open("#/live?effect=pay").page.get_by_text("Following", exact=True).wait_for()
+    rows(tab, "send_money").wait_for()
+    assert rows(tab).count() == 1
+    tab.page.get_by_label("Effect").select_option("")
+    tab.page.get_by_label("Text").fill("COUNTED-5")
+    tab.page.get_by_role("button", name="Follow").click()
+    tab.page.wait_for_url("**#/live?q=COUNTED-5")
+    rows(tab, "agent-1").wait_for()
+    assert rows(tab).count() == 1
+    tab.open("#/live?own=1&submitter=log")
+    rows(tab, "log.access_granted").first.wait_for()
+    tab.open("#/live?effect=hack").page.get_by_text("Nothing has come yet").wait_for()
+
+
+def test_a_tail_that_is_cut_off_says_so_and_goes_on_where_it_was(tab, server):
+    cut = []
+
+    def cutting(route):
+        cut.append(route.request.headers.get("last-event-id"))
+        route.abort() if len(cut) == 1 else route.continue_()
+
+    tab.page.route("**/v1/records/stream*", cutting)
+    tab.open("#/live").page.get_by_text("Not connected").wait_for()
+    tab.page.get_by_text("Following", exact=True).wait_for()
+    server.post(action("after-the-cut", tool="after_tool")).raise_for_status()
+    rows(tab, "after_tool").wait_for()
+    assert len(cut) == 2
+    tab.wrong = [each for each in tab.wrong if "ERR_FAILED" not in each]
+
+
+def test_health_names_gaps_skew_and_key_age_worst_first_in_two_questions(tab, server):
+    tab.open("#/health")
+    row = rows(tab, "gw-1")
+    row.wait_for()
+    assert rows(tab).first.inner_text().startswith("gw-1")
+    assert "2 missing" in row.inner_text()
+    assert len(tab.questions()) == 2
+    assert re.search(r"5\s*min", rows(tab, "fast").inner_text())
+    row.get_by_role("button", name="missing").click()
+    tab.page.locator(".gaps li", has_text="3 \u2013 4").wait_for()
+    tab.page.locator(".facts", has_text="ready").wait_for()
+    server.post(counted(3), counted(4)).raise_for_status()
+    tab.page.get_by_role("button", name="Ask again").click()
+    tab.page.locator("tr", has_text="gw-1").get_by_text("none").wait_for()
+
+
+def test_alerts_show_what_fired_the_entry_and_a_target_that_is_not_reached(tab):
+    tab.open("#/alerts")
+    deadline = time.monotonic() + PATIENT_MS / 1_000
+    while time.monotonic() < deadline and (
+        rows(tab, "payments").count() < 2 or not rows(tab, "failed").count()
+    ):
+        tab.page.get_by_role("button", name="Look again").or_(tab.page.locator("h1")).first.click()
+        tab.page.wait_for_timeout(200)
+    assert "failed" in rows(tab, "soc").inner_text()
+    rows(tab, "payments").first.get_by_role("link").first.click()
+    tab.page.get_by_role("region", name="Tool").get_by_text("send_money").wait_for()
+
+
+def test_a_credential_is_revoked_only_by_its_name_typed(tab, server):
+    secret = server.grant("leaver", "reader")
+    tab.open("#/access")
+    row = rows(tab, "leaver")
+    row.get_by_role("button", name="Revoke").click()
+    sure = row.get_by_role("button", name="Revoke", exact=True)
+    row.get_by_label("Type the credential").fill("leave")
+    assert sure.is_disabled()
+    row.get_by_label("Type the credential").press("Enter")
+    with httpx.Client(
+        base_url=server.url, headers={"Authorization": f"Bearer {secret}"}, trust_env=False
+    ) as leaver:
+        assert leaver.get("/v1/log").status_code == 200
+        row.get_by_label("Type the credential").fill("leaver")
+        sure.click()
+        row.wait_for(state="detached")
+        assert leaver.get("/v1/log").status_code == 401
+    assert "alt_" not in tab.page.content()
+
+
+def test_a_case_is_opened_from_a_record_noted_closed_and_read_by_who_may(tab, reading, server):
+    seq = server.client().get("/v1/records/paid").json()["seq"]
+    tab.open(f"#/record/{seq}").page.get_by_role("link", name="Note it in a case").click()
+    words = tab.page.get_by_label("A title in the first line")
+    words.fill(
+        f"Who was paid? <b>{HOSTILE['turned']}\nsee #/search?is.tool_name=send_money and javascript:alert(1)"
+    )
+    tab.page.get_by_role("button", name="Open the case").click()
+    tab.page.get_by_role("heading", name="Case 20").wait_for()
+    place = tab.page.url
+    note = tab.page.locator(".notebook li")
+    assert "invoiceU+202Egnp.exe" in note.inner_text()
+    assert note.get_by_role("link", name=f"entry {seq}").get_attribute("href") == f"#/record/{seq}"
+    assert (
+        note.get_by_role("link", name="#/search").get_attribute("href") == "#/search?is.tool_name=send_money"
+    )
+    assert tab.page.locator(".notebook b, .notebook [href^=javascript]").count() == 0
+    tab.page.get_by_label("A note").fill("It was the vendor.")
+    tab.page.get_by_label("About entries").fill("x")
+    tab.page.get_by_role("button", name="close the case").click()
+    tab.page.get_by_role("alert").filter(has_text="no entry's number").wait_for()
+    tab.page.get_by_label("About entries").fill("")
+    tab.page.get_by_role("button", name="close the case").click()
+    tab.page.locator(".notebook li").nth(1).get_by_text("closed").wait_for()
+    reading.open(f"#/{place.partition('#/')[2]}").page.locator(".notebook li").nth(1).wait_for()
+    shown = reading.page.locator("main").inner_text()
+    assert "It was the vendor." not in shown
+    assert "not for your role" in shown
+    assert "needs the permission post" in shown
+    assert reading.page.locator("textarea").count() == 0
+    with server.client() as client:
+        found = client.post("/v1/query", json={"sql": OF_CASES}).json()["rows"]
+    assert [(row[1], row[2]) for row in found] == [("token:a-admin", "open"), ("token:a-admin", "close")]
+
+
+OF_CASES = """SELECT resource_id, submitter, ext->>'case.act', request_text FROM records
+WHERE type = 'note' AND resource_type = 'case' ORDER BY seq"""
+
+
+def test_an_erasure_is_shown_first_takes_a_ground_and_a_number_and_is_told_when_done(tab, server):
+    person = "gone@example.com"
+    posted = server.post(
+        action("theirs") | {"identity": {"principal": person}, "request": {"user": person, "text": "mine"}}
+    ).json()
+    tab.open("#/erasure").page.get_by_label("their identifier").fill("nobody@example.com")
+    tab.page.get_by_role("button", name="Show what would go").click()
+    tab.page.get_by_text("Nothing would go").wait_for()
+    tab.page.get_by_label("their identifier").fill(person)
+    tab.page.get_by_role("button", name="Show what would go").click()
+    shown = tab.page.get_by_role("region", name="What would go")
+    shown.wait_for()
+    assert "of 1 entry" in shown.inner_text()
+    places = tab.page.locator(".confirm b").inner_text()
+    erase = tab.page.get_by_role("button", name="Erase for good")
+    tab.page.get_by_label("how many places").fill(places)
+    assert erase.is_disabled()
+    tab.page.get_by_label("On what ground").fill("request 4711")
+    tab.page.get_by_label("how many places").fill(f"{places}0")
+    assert erase.is_disabled()
+    tab.page.get_by_label("how many places").fill(places)
+    erase.click()
+    tab.page.get_by_text("It is off the disk").wait_for(timeout=PATIENT_MS)
+    rows(tab, "request 4711").wait_for()
+    stored = server.client().get(f"/v1/entries/{posted['seq']}").json()
+    assert (stored["contents"], "request.text" in stored["erased"]) == ([], True)
+
+
+@pytest.mark.parametrize("place", PAGES)
+def test_each_page_is_sound_for_axe_and_fits_400_pixels(server, browser, place):
+    if not AXE.exists():
+        pytest.skip("axe-core is not installed: make console")
+    context = browser.new_context(
+        viewport={"width": 400, "height": 800}, reduced_motion="reduce", bypass_csp=True
+    )
+    tab = Tab(context, server).open(f"#/{place}").sign_in(server.tokens["admin"])
+    tab.page.locator("main.work[aria-busy=false], main.live tbody tr, .tiles, main.erasure").first.wait_for()
+    tab.page.locator("h1").wait_for()
+    assert tab.page.evaluate("document.documentElement.scrollWidth") <= 400
+    tab.page.evaluate(AXE.read_text(encoding="utf-8"))
+    for scheme, width in (("light", 400), ("dark", 1300)):
+        tab.page.emulate_media(color_scheme=scheme)
+        tab.page.set_viewport_size({"width": width, "height": 800})
+        found = tab.page.evaluate("axe.run()")["violations"]
+        serious = [
+            (each["id"], each["nodes"][0]["html"])
+            for each in found
+            if each["impact"] in {"serious", "critical"}
+        ]
+        assert serious == []
+    assert tab.page.locator("main img, main script").count() == 0
+    tab.close()
+    context.close()

@@ -1,0 +1,215 @@
+import { useRef, useState } from "preact/hooks";
+import { type Cell, type Problem, query, type Who } from "../api";
+import { type Act, CASES, entriesOf, newCase, notesOf, words, write } from "../cases";
+import { told, useLoaded } from "../hooks";
+import type { PageProps } from "../pages";
+import { ProblemBox } from "../parts/problem";
+import { Head, Name, Pill } from "../parts/ways";
+import { count, Shown, Time } from "../text";
+
+const HERE = /(#\/[\w\-./?=&%+:~,@]+)/; // an address of this console within a note: nothing else becomes a link
+const DONE: Readonly<Record<string, string>> = { open: "opened", close: "closed", reopen: "opened again" };
+const textOf = (cell: Cell | undefined): string | null => (cell === null || cell === undefined ? null : String(cell));
+
+/** All cases, or one with its notes. */
+export function Cases({ at: [id], query: given, who }: PageProps) {
+  const entries = given.get("entry") ?? "";
+  return id ? <Case id={id} entries={entries} who={who} /> : <List entries={entries} who={who} />;
+}
+
+function List({ entries, who }: { entries: string; who: Who }) {
+  const { value, problem, again, busy } = useLoaded("cases", async (signal) => (await query(CASES, signal)).rows);
+  const writes = who.permits.includes("post");
+  return (
+    <main class="page work cases" aria-busy={busy}>
+      <Head here="#/cases" title={entries ? `Entry ${entries}: which case?` : "Cases"} who={who}>
+        A case is what its notes say. Each note is a record of the log: signed, in order, under the name of who wrote it, and never changed. A correction is another note.
+      </Head>
+      {problem && <ProblemBox problem={problem} again={again} />}
+      {!value && !problem && <p class="dim">Looking…</p>}
+      {writes && value && (
+        <details open={entries !== "" || value.length === 0}>
+          <summary>Open a case</summary>
+          <Write act="open" id={undefined} entries={entries} />
+        </details>
+      )}
+      {!writes && <ReadOnly who={who} />}
+      {value && value.length === 0 && <p class="quiet">No case was opened yet.</p>}
+      {value && value.length > 0 && (
+        <div class="table">
+          <table>
+            <thead>
+              <tr>
+                {["Case", "State", "Title", "Notes", "Last note (UTC)", "Opened by"].map((label) => (
+                  <th key={label} scope="col">
+                    {label}
+                  </th>
+                ))}
+              </tr>
+            </thead>
+            <tbody>
+              {value.map(([id, title, , by, lastAt, notes, closed]) => (
+                <tr key={String(id)}>
+                  <td data-label="Case">
+                    <a class="name" href={`#/cases/${encodeURIComponent(String(id))}${entries && `?entry=${encodeURIComponent(entries)}`}`}>
+                      <Shown text={String(id)} />
+                    </a>
+                  </td>
+                  <td data-label="State">
+                    <Pill text={closed ? "closed" : "open"} tone={closed ? "" : "warn"} />
+                  </td>
+                  <td data-label="Title" class="words">
+                    {title === null ? <span class="dim">not for your role, or erased</span> : <Shown text={words(String(title)).split("\n")[0]!} />}
+                  </td>
+                  <td data-label="Notes">{count(Number(notes))}</td>
+                  <td data-label="Last note">
+                    <Time at={String(lastAt)} />
+                  </td>
+                  <td data-label="Opened by">
+                    <Name text={textOf(by)} />
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </main>
+  );
+}
+
+function Case({ id, entries, who }: { id: string; entries: string; who: Who }) {
+  const { value, problem, again, busy } = useLoaded(`case ${id}`, async (signal) => (await query(notesOf(id), signal)).rows);
+  const closed = (value ?? []).findLast(([, , , act]) => String(act) in DONE)?.[3] === "close";
+  const sees = who.permits.includes("contents");
+  return (
+    <main class="page work cases" aria-busy={busy}>
+      <Head here="#/cases" title={`Case ${id}`} who={who} />
+      {problem && <ProblemBox problem={problem} again={again} />}
+      {!value && !problem && <p class="dim">Looking…</p>}
+      {value && value.length === 0 && (
+        <div class="nothing">
+          <h2>No note names this case</h2>
+          <p>
+            <a href="#/cases">All cases</a>
+          </p>
+        </div>
+      )}
+      {value && value.length > 0 && (
+        <>
+          <p class="dim lead">
+            <Pill text={closed ? "closed" : "open"} tone={closed ? "" : "warn"} /> {count(value.length)} {value.length === 1 ? "note" : "notes"}, in the order of the log. Times are the ledger's.
+          </p>
+          <ol class="notebook">
+            {value.map(([seq, at, submitter, act, text, commitment, about]) => (
+              <li key={String(seq)} class="card">
+                <header>
+                  <a href={`#/record/${seq}`} title="The record, with its proof">
+                    <Time at={String(at)} />
+                  </a>{" "}
+                  <Name text={String(submitter)} /> {DONE[String(act)] && <Pill text={DONE[String(act)]!} tone={act === "close" ? "good" : "warn"} />}
+                </header>
+                {text !== null ? <Words text={words(String(text))} /> : <p class="dim">{commitment === null ? "No words." : sees ? "Erased, or withheld." : "Its words are not for your role."}</p>}
+                <About entries={about} />
+              </li>
+            ))}
+          </ol>
+          {who.permits.includes("post") ? <Write key={`${value.length}`} act="note" id={id} entries={entries} closed={closed} written={again} /> : <ReadOnly who={who} />}
+        </>
+      )}
+    </main>
+  );
+}
+
+/** A note's words; what in them is an address of this console leads there. */
+function Words({ text }: { text: string }) {
+  return (
+    <p class="words-of">
+      {text.split(HERE).map((part, index) =>
+        index % 2 === 1 ? (
+          <a key={index} href={part}>
+            <Shown text={part} />
+          </a>
+        ) : (
+          <Shown key={index} text={part} lines />
+        ),
+      )}
+    </p>
+  );
+}
+
+function About({ entries }: { entries: Cell | undefined }) {
+  const seqs = (Array.isArray(entries) ? entries : []).filter((each) => Number.isSafeInteger(each));
+  if (seqs.length === 0) return null;
+  return (
+    <p class="about">
+      <small>About</small>{" "}
+      {seqs.map((each) => (
+        <a key={String(each)} href={`#/record/${each}`}>
+          entry {String(each)}
+        </a>
+      ))}
+    </p>
+  );
+}
+
+function ReadOnly({ who }: { who: Who }) {
+  return (
+    <p class="quiet">
+      You read here. To write notes <Shown text={who.name} /> needs the permission <code>post</code> too: <code>agent-ledger token create {"<name>"} --role content-reader --role writer</code>
+    </p>
+  );
+}
+
+/** A draft. Its id is made once, so that sending it again after a lost answer writes it once. */
+function Write({ act, id, entries, closed = false, written }: { act: Act; id: string | undefined; entries: string; closed?: boolean; written?: () => void }) {
+  const draft = useRef({ id: crypto.randomUUID(), case: id ?? newCase() });
+  const [problem, refuse] = useState<Problem>();
+  const [busy, work] = useState(false);
+  const form = useRef<HTMLFormElement>(null);
+  const send = (as: Act): void => {
+    if (!form.current!.reportValidity()) return;
+    const given = new FormData(form.current!);
+    work(true);
+    refuse(undefined);
+    Promise.resolve()
+      .then(() => write({ ...draft.current, act: as, text: String(given.get("text")).trim(), entries: entriesOf(String(given.get("entries"))) }))
+      .then(
+        () => (written ? written() : (location.hash = `#/cases/${encodeURIComponent(draft.current.case)}`)),
+        (error: unknown) => {
+          refuse(told(error));
+          work(false);
+        },
+      );
+  };
+  return (
+    <form
+      ref={form}
+      class="write card"
+      onSubmit={(event) => {
+        event.preventDefault();
+        send(act);
+      }}
+    >
+      <label class="wide">
+        <span>{act === "open" ? "A title in the first line, then what is known" : "A note"}. Its words are a content: seen by who may see contents, and erasable</span>
+        <textarea name="text" rows={act === "open" ? 3 : 4} required maxLength={50_000} placeholder="Addresses of this console (#/search?…) become links" />
+      </label>
+      <label>
+        <span>About entries</span>
+        <input name="entries" defaultValue={entries} placeholder="17, 18" spellcheck={false} />
+      </label>
+      <div class="ways">
+        <button type="submit" class="main" disabled={busy}>
+          {busy ? "Writing…" : act === "open" ? "Open the case" : "Write it down"}
+        </button>
+        {act === "note" && (
+          <button type="button" disabled={busy} onClick={() => send(closed ? "reopen" : "close")}>
+            {closed ? "Write it and open the case again" : "Write it and close the case"}
+          </button>
+        )}
+      </div>
+      {problem && <ProblemBox problem={problem} />}
+    </form>
+  );
+}

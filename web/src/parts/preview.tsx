@@ -1,0 +1,104 @@
+import type { ComponentChildren } from "preact";
+import { count, Shown, Time } from "../text";
+import { Name, Pill } from "./ways";
+
+export interface Dry {
+  as_of: number;
+  selection: string;
+  entries: number;
+  contents: number;
+  persons: number;
+  places: number;
+  ranges: [number, number][];
+  ranges_in_all: number;
+  persons_named_in: number;
+  types: Record<string, number>;
+  members: Record<string, number>;
+  first_at: string | null;
+  last_at: string | null;
+  segments: { start: number; end: number; entries: number; bytes: number }[];
+  holds: { hold: string; reason: string; entries: number }[];
+  stays?: Record<string, unknown>;
+  requested_by?: string;
+  ground?: string;
+}
+
+/** What would go, exactly; what keeps it; what stays all the same. */
+export function Preview({ dry }: { dry: Dry }) {
+  if (dry.places === 0) {
+    return (
+      <div class="nothing">
+        <h2>Nothing would go</h2>
+        <p class="dim">Nothing there is what you named, or it is erased already.</p>
+      </div>
+    );
+  }
+  const bytes = dry.segments.reduce((sum, each) => sum + each.bytes, 0);
+  return (
+    <section class="card preview" aria-label="What would go">
+      <h2>What would go</h2>
+      <p class="sum">
+        <b>{count(dry.contents)}</b> contents and <b>{count(dry.persons)}</b> {dry.persons === 1 ? "person" : "persons"} of <b>{count(dry.entries)}</b> {dry.entries === 1 ? "entry" : "entries"}
+      </p>
+      {dry.holds.map((each) => (
+        <p class="problem" role="alert" key={each.hold}>
+          <Pill text="held" tone="bad" /> <Name text={each.hold} />: <Shown text={each.reason} />. {each.entries > 0 ? `It keeps ${count(each.entries)} of these entries` : "It keeps a person whom they name"}: nothing goes until it is released.
+        </p>
+      ))}
+      <dl>
+        <Row name="Recorded">
+          {dry.first_at && <Time at={dry.first_at} />} – {dry.last_at && <Time at={dry.last_at} />}
+        </Row>
+        <Row name="Of types">
+          <Counts of={dry.types} />
+        </Row>
+        <Row name="Members">
+          <Counts of={dry.members} />
+        </Row>
+        <Row name="Entries">
+          {dry.ranges.slice(0, 12).map(([start, end]) => (
+            <a key={start} href={`#/record/${start}`} class="range-of">
+              {end - start === 1 ? start : `${start}–${end - 1}`}
+            </a>
+          ))}
+          {dry.ranges_in_all > 12 && <span class="dim"> and {count(dry.ranges_in_all - 12)} more ranges</span>}
+        </Row>
+        {dry.persons > 0 && <Row name="Named in">{count(dry.persons_named_in)} entries in all: a person goes from every one</Row>}
+        <Row name="Made anew">{dry.segments.length === 0 ? "no sealed segment" : `${count(dry.segments.length)} sealed segments, ${(bytes / 1e6).toFixed(1)} MB`}</Row>
+        {dry.stays && (
+          <Row name="Stays all the same">
+            <Shown
+              text={Object.entries(dry.stays)
+                .map(([name, n]) => `${name.replaceAll("_", " ")}: ${typeof n === "object" ? JSON.stringify(n) : n}`)
+                .join(" · ")}
+            />
+          </Row>
+        )}
+        <Row name="Of the log at">
+          size {count(dry.as_of)}, selection <code>{dry.selection.slice(0, 16)}…</code>
+        </Row>
+      </dl>
+    </section>
+  );
+}
+
+function Row({ name, children }: { name: string; children: ComponentChildren }) {
+  return (
+    <div class="row">
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}
+
+function Counts({ of }: { of: Record<string, number> }) {
+  return (
+    <>
+      {Object.entries(of).map(([name, n]) => (
+        <span class="counted" key={name}>
+          <Name text={name} /> <small>{count(n)}</small>
+        </span>
+      ))}
+    </>
+  );
+}
