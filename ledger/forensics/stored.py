@@ -55,6 +55,7 @@ class Stored:
         self.db, self.size, self._linked = db, size, size
         self._waiting: list[pa.Table] = []  # entries that are not in `records` yet
         self._joined, self._sealed, self._renamed = size, sealed is not None, False
+        self._told = False  # is there anything of an action in `stored.records` that is not joined?
         self._sealed_size, self._hides = size, False  # is there an action in `sealed` that is not to be seen?
         self._projection = schema_text("projection.sql").strip().rstrip(";")
         self._shown: tuple[int | None, int] = (None, 0)
@@ -121,7 +122,10 @@ class Stored:
             self.db.execute("BEGIN")  # where memory is short, all of them or none: the next query tries again
             try:
                 self._insert("entries", entries, f"INSERT INTO stored.records {self._projection}")
-                self.grown(self.size)
+                if _all_own(entries):  # which have no links
+                    self._linked = self.size
+                else:
+                    self.grown(self.size)
                 self.db.execute("COMMIT")
             except duckdb.Error:
                 self.db.execute("ROLLBACK")
@@ -133,6 +137,7 @@ class Stored:
         """There are records up to this size of the log now: they can be joined from here on."""
         self._join.link(self._linked, size)
         self._linked = self.size = size
+        self._told = True
 
     def settle(self) -> None:
         """Leave only what a reader of the file needs, on the disk."""
@@ -173,12 +178,13 @@ class Stored:
 
     def join(self) -> None:
         """Bring `actions` up to what was taken in."""
-        new = f"SELECT seq FROM stored.records WHERE seq >= {self._joined:d} AND NOT {_OWN}"
-        if self._renamed:
-            new += " UNION ALL FROM live.renamed"
-        if self._any(f"FROM ({new})"):
-            self._join_new(new)
-        self._joined, self._renamed = self.size, False
+        if self._told or self._renamed:
+            new = f"SELECT seq FROM stored.records WHERE seq >= {self._joined:d} AND NOT {_OWN}"
+            if self._renamed:
+                new += " UNION ALL FROM live.renamed"
+            if self._any(f"FROM ({new})"):
+                self._join_new(new)
+        self._joined, self._told, self._renamed = self._linked, False, False
 
     def _join_new(self, new: str) -> None:
         run = self.db.execute

@@ -74,6 +74,9 @@ class HotFile:
             self._writer = connect_whole(self.path, _CONFIG)
             self._writer.execute("PRAGMA disable_checkpoint_on_shutdown")
             self._reader = self._writer.cursor()
+            ((self._newest_person,),) = self._reader.execute(
+                "SELECT coalesce(max(seq), -1) FROM persons"
+            ).fetchall()
             self._named = False  # whether the WAL's name is known to be on the disk
         except (duckdb.Error, RuntimeError, MemoryError) as error:
             raise LedgerError(Code.STORAGE_FAILED, f"{self.path} cannot be opened: {error}") from error
@@ -117,6 +120,7 @@ class HotFile:
         try:
             batch = _rows_table(rows, checkpoint)
             self._insert(batch, persons)
+            self._newest_person = max((seq for seq, _ in persons), default=self._newest_person)
             self.grown += batch.nbytes
             if not self._named:
                 sync_folder(
@@ -137,6 +141,7 @@ class HotFile:
             self._writer.execute("INSERT INTO entries SELECT * FROM rows")
             self._writer.execute("INSERT INTO persons SELECT * FROM people")
             self._writer.execute("COMMIT")
+            self._newest_person = max(people.column("seq").to_pylist(), default=self._newest_person)
         except (duckdb.Error, MemoryError, RuntimeError) as error:
             raise LedgerError(Code.STORAGE_FAILED, f"{self.path} cannot be written: {error}") from error
 
@@ -308,6 +313,8 @@ class HotFile:
 
     def person_rows(self, start: int, end: int) -> pa.Table:
         """Persons first named by the entries [start, end)."""
+        if start > self._newest_person:  # most often: who asks again asks about the few entries since
+            return PERSON_SCHEMA.empty_table()
         sql = f"SELECT {_PERSON_COLUMNS} FROM persons WHERE seq >= ? AND seq < ? ORDER BY seq, commitment"
         return self._arrow(sql, [start, end]).cast(PERSON_SCHEMA)
 

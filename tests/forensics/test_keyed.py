@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 
 from ledger.core.errors import LedgerError
@@ -166,14 +167,14 @@ def test_entries_that_could_not_be_put_into_columns_are_there_once_they_can(monk
     told = {"type": "decision", "time": "2026-11-21T09:00:00Z"}
     joined.take([prepared(json.dumps({"id": f"o{number}", **told}).encode(), "log") for number in range(3)])
     stored = joined.engine._stored
-    link = stored._join.link
+    insert = stored._insert
 
-    def short_of_memory(start: int, end: int) -> None:
-        link(start, end)
+    def short_of_memory(name: str, rows: pa.Table, sql: str) -> None:
+        insert(name, rows, sql)
         raise duckdb.OutOfMemoryException("no more")
 
     with monkeypatch.context() as patched:
-        patched.setattr(stored._join, "link", short_of_memory)
+        patched.setattr(stored, "_insert", short_of_memory)
         with pytest.raises(LedgerError, match="no more"):
             joined.ask("SELECT count(*) FROM records")
     assert joined.ask("SELECT count(*), count(DISTINCT seq) FROM records") == [[3, 3]]

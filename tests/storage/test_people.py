@@ -14,11 +14,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from ledger.core.entry import commitment
+from ledger.core.entry import OWN_SUBMITTER, commitment
 from ledger.core.errors import Code, LedgerError
 from ledger.records.prepared import Person
+from ledger.storage.hot import HotFile
 from ledger.storage.people import PersonStore
-from ledger.storage.schema import PERSON_SCHEMA
+from ledger.storage.schema import PERSON_SCHEMA, Row
 
 Named = tuple[int, Person]
 
@@ -292,3 +293,23 @@ class Interleaved(RuleBasedStateMachine):
 
 TestInterleaved = Interleaved.TestCase
 TestInterleaved.settings = settings(max_examples=20, stateful_step_count=12, deadline=None)
+
+
+def test_a_hot_file_tells_the_persons_that_entries_named_first_also_after_it_is_read_anew(tmp_path):
+    hot = HotFile.create(tmp_path / "hot.duckdb")
+
+    def append(seq, *names):
+        people = [(seq, Person(name * 32, bytes(16), f'"{name}"'.encode(), OWN_SUBMITTER)) for name in names]
+        hot.append([Row(seq, bytes(32), f"id-{seq}", b"{}", ())], people, b"note")
+
+    def named(start):
+        return hot.person_rows(start, 9).column("value").to_pylist()
+
+    append(0, "a", "b")
+    append(1)
+    assert (named(0), named(1)) == (['"a"', '"b"'], [])
+    append(2, "c")
+    assert (named(1), named(3)) == (['"c"'], [])
+    hot.reopen()
+    assert (named(1), named(3)) == (['"c"'], [])
+    hot.close()
