@@ -1,30 +1,34 @@
 """The console proves the log in the browser: a whole log and one record; what is done to it on the disk while the page is open; what it shows that contradicts what was seen."""
 
 import copy
+import json
 import re
 from urllib.parse import urlsplit
 
-import duckdb
 import pytest
 
 from ledger.client.evidence import verify_evidence
+from ledger.client.keyfile import AgentKey
+from ledger.core.ed25519 import SigningKey
 from ledger.core.fork import parse_fork, verify_fork
 from ledger.core.merkle import leaf_hash
+from ledger.core.note import Cosigner, parse_note
 from ledger.core.text import format_base64
 from ledger.core.tiles import encode_bundle, parse_bundle
 from ledger.storage.layout import SEGMENTS
 from tests.api.erased import erase
+from tests.api.test_claims import sealed_by
 from tests.audit.sealed_log import filled
-from tests.console.browser import BUILT
-from tests.console.proving import World
+from tests.console.browser import BUILT, Tab
+from tests.console.proving import World, execute
 from tests.console.test_browser import AXE
 from tests.evidence.browser import chromium
-from tests.storage.sealing import SIGNER, action
+from tests.storage.sealing import ORIGIN, SIGNER, action
 
 pytestmark = pytest.mark.skipif(not BUILT, reason="the console is not built: make console")
 
 SECOND = "0000000000000601"
-ENTRIES, CUTS = 1400, (601, 1201)
+ENTRIES, CUTS = 1301, (601, 1201)
 LONG_AGO = "2020-01-01T00:00:00Z"
 
 
@@ -46,8 +50,14 @@ def data(world, log):
     """A log in which a person was erased, a hundred entries retired by policy, and one record told long after."""
     folder = world.make("true", log, CUTS)
     server = world.serve(folder)
+    agent = AgentKey.create(folder.parent / "agent.key", "agent-7")
     with server.client() as http:
         server.post({**action(9_999), "time": LONG_AGO}).raise_for_status()
+        http.post("/v1/keys/rotate", json={}).raise_for_status()
+        granted = {"key_id": agent.key_id, "public_key": agent.public_key}
+        http.post("/v1/agent-keys", json=granted).raise_for_status()
+        record = {"id": "signed-1", "type": "note", "time": "2020-01-02T00:00:00Z"}
+        http.post("/v1/records", json=sealed_by(agent, ORIGIN, record)).raise_for_status()
         erase(http, subject="user-3@example.com")
         policy = {
             "removes": "entries",
@@ -67,14 +77,23 @@ def test_a_whole_log_is_verified_and_what_is_gone_by_policy_or_late_is_told_and_
     told = page.locator("section.verdict .facts").inner_text()
     assert re.search(r"98 entries retired by p90d, as entry 1,\d+ says", told)
     assert re.search(r"[1-9]\d* contents or persons erased, as entry 1,\d+, entry 1,\d+ says", told)
-    assert re.search(r"1 recorded late, up to 2,\d+ days after their own time: entry 1,400", told)
+    assert re.search(r"2 recorded late, up to 2,\d+ days after their own time: entry 1,301", told)
+    assert "1 signed by their agents, which holds" in told
     world.server.post(action(10_000)).raise_for_status()
+    world.server.client().post("/v1/keys/rotate", json={}).raise_for_status()
     said, findings = world.verify(f"Only what came after entry {size - 1:,}")
-    assert (said, findings) == (f"Nothing is wrong in entries {size:,} to {size:,}", [])
+    assert (said, findings) == (f"Nothing is wrong in entries {size:,} to {size + 1:,}", [])
+    page.get_by_text("rotated 2 times since").wait_for()
     page.get_by_label("Compare").fill(str(SIGNER.key))
     page.get_by_role("button", name="I have it from elsewhere").click()
     page.get_by_text("under the key that you compared").wait_for()
     assert [url for url in world.tab.asked if "/v1/query" in url[1]] == []
+    page.route("**/tile/**", lambda _: None)  # never answered
+    page.get_by_role("button", name="Verify the whole log").click()
+    page.get_by_role("progressbar", name="Entries verified").wait_for()
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_text("Stopped after 0 entries").wait_for()
+    page.unroute_all(behavior="ignoreErrors")
 
 
 def test_what_was_checked_and_by_whom_stands_behind_the_state_on_every_page(world, data):
@@ -83,7 +102,7 @@ def test_what_was_checked_and_by_whom_stands_behind_the_state_on_every_page(worl
     panel = page.get_by_role("dialog", name="Integrity")
     panel.get_by_text("nobody else keeps a checkpoint").wait_for()
     said = panel.inner_text()
-    assert "verified up to 1,4" in said
+    assert "verified up to 1,3" in said
     assert "compared by you" in said
     assert "head" in said
     assert "what it has sealed" in said
@@ -92,6 +111,35 @@ def test_what_was_checked_and_by_whom_stands_behind_the_state_on_every_page(worl
     page.keyboard.press("Escape")
     panel.wait_for(state="detached")
     assert serious(page) == []
+
+
+def test_a_witness_counts_where_his_line_holds_here_and_not_because_the_server_says_so(world, data):
+    page = world.open("#/prove")
+    note = world.server.client().get("/checkpoint").content
+    text = parse_note(note).text
+    alice, bob = (
+        Cosigner(f"{name}.example/w", SigningKey(name.encode().ljust(32)), 1_800_000_000)
+        for name in ("alice", "bob")
+    )
+    forged = bob.line(text.replace(ORIGIN, "ledger.example/other"))
+    each = [
+        {"name": who.key.name[:-10], "key": str(who.key), "size": 1, "cosigned_at": 1, "problem": None}
+        for who in (alice, bob)
+    ]
+    shown = {
+        "/v1/witnesses": json.dumps({"quorum": "any", "witnesses": each}),
+        "/witnessed/checkpoint": note + (alice.line(text) + forged).encode(),
+    }
+    page.route("**/*", lying(shown))
+    page.locator("button.state:enabled").click()
+    panel = page.get_by_role("dialog", name="Integrity")
+    panel.get_by_text("their quorum has cosigned all of it").wait_for()
+    lines = panel.locator("dd .each").all_inner_texts()
+    assert lines[0].startswith("alice cosigned 2027-01-15 08:00:00")
+    assert lines[0].endswith("checked here")
+    assert lines[1] == "bob its cosignature does not hold under the witness's key"
+    page.keyboard.press("Escape")
+    page.unroute_all()
 
 
 def serious(page):
@@ -116,6 +164,12 @@ def test_a_record_is_proved_step_by_step_and_its_receipt_saved(world, data):
         page.get_by_role("button", name="Save the receipt").click()
     receipt = saving.value.path().read_bytes()
     assert world.server.client().get("/v1/entries/700/receipt?entry=true").content == receipt
+    context = world.context.browser.new_context()
+    reader = Tab(context, world.server).open("#/prove/700").sign_in(world.server.grant("reading", "reader"))
+    reader.page.get_by_text("not for your role; the commitment is proved").first.wait_for()
+    assert "please" not in reader.page.inner_text("main")
+    reader.close()
+    context.close()
     page.goto(f"{world.server.url}/console#/prove/150")
     page.get_by_text("its bytes are retired by policy").wait_for()
     assert page.locator(".checks .bad").count() == 0
@@ -214,17 +268,10 @@ def test_what_is_altered_on_the_disk_while_the_page_is_open_is_found_and_named(w
     page.get_by_text("1 of it does not hold").wait_for()
 
 
-def execute(data, *statements):
-    [hot] = (data / "hot").glob("*.duckdb")
-    with duckdb.connect(str(hot)) as connection:
-        for each in statements:
-            connection.execute(each)
-
-
 def test_a_log_that_was_rolled_back_or_forked_or_replaced_is_an_alarm_on_every_page(world, log):
     page = world.tab.page
     bar = page.locator("section.alarm")
-    world.serve(world.make("older", before(log, 1301), (601,)))
+    world.serve(world.make("older", before(log, 1251), (601,)))
     world.open("#/search")
     bar.get_by_text("Rolled back.").wait_for()
     with page.expect_download():

@@ -32,7 +32,7 @@ function Whole({ who }: { who: Who }) {
   const busy = isRunning(run);
   const begun = memory?.state;
   return (
-    <main class="page prove">
+    <main class="page prove" data-run={run?.id ?? 0}>
       <h1>Prove</h1>
       <p class="dim lead">
         This browser reads every entry and every hash of the log and computes its chain, its tree and its signature itself, by code that shares nothing with the server, and holds them against what it saw before. Contents are checked

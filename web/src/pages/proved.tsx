@@ -89,7 +89,9 @@ const MIDDLE = WIDE / 2;
 /** The tree from the root down to the leaf, as much of it as the proof needs. */
 function Picture({ proof }: { proof: Proof }) {
   const { steps, leaf, seq, size } = proof;
-  const top = 54;
+  const witnesses = proof.checks.filter(({ what, good }) => good && what.startsWith("Witness "));
+  const high = witnesses.length > 0 ? ROW : 0;
+  const top = 54 + high;
   const bottom = top + steps.length * ROW;
   const at = (level: number): number => bottom - level * ROW; // 0: the leaf
   return (
@@ -106,9 +108,15 @@ function Picture({ proof }: { proof: Proof }) {
             </g>
           );
         })}
-        <path class="way lines" d={`M${MIDDLE} ${top - TALL / 2}V${TALL}`} />
+        {high > 0 && (
+          <>
+            <path class="way lines" d={`M${MIDDLE} ${high}V${TALL}`} />
+            <Box x={MIDDLE} y={TALL / 2} wide={BOX * 1.7} text={witnesses.length === 1 ? `cosigned by ${plain(witnesses[0]!.what.slice(8)).slice(0, 20)}` : `cosigned by ${witnesses.length} witnesses`} tone="seal" />
+          </>
+        )}
+        <path class="way lines" d={`M${MIDDLE} ${top - TALL / 2}V${high + TALL}`} />
         <path class="way lines" d={`M${MIDDLE} ${bottom + TALL / 2}v${ROW - TALL}`} />
-        <Box x={MIDDLE} y={TALL / 2} wide={BOX * 1.7} text={`signed for ${count(size)} entries`} tone="seal" />
+        <Box x={MIDDLE} y={high + TALL / 2} wide={BOX * 1.7} text={`signed for ${count(size)} entries`} tone="seal" />
         {steps.map(({ beside, left, gives }, index) => (
           <g key={index}>
             <Box x={MIDDLE + (left ? -1 : 1) * (BOX + 26)} y={at(index)} text={hex(beside)} tone="beside" />

@@ -3,6 +3,7 @@
 import { ask, type Entry, Problem } from "../api";
 import { hex, Refused, same, textOf, unhex } from "./bytes";
 import { canonical, commitment, type LogEntry, memberOf, parseEntry } from "./entry";
+import { count } from "../text";
 import { openCheckpoint, parseReceipt, type Receipt } from "./keys";
 import { recall } from "./memory";
 import { type Checkpoint, cosignedAt, fingerprint, type Note, parseWitnessKey } from "./note";
@@ -65,7 +66,7 @@ export async function prove(origin: string, seq: number, signal: AbortSignal): P
   await attempt("Entry", () => {
     if (!receipt.extra) return "its bytes are retired by policy: the hash that is left of it is proved";
     entry = parseEntry(receipt.extra, seq);
-    return `${receipt.extra.length} bytes of canonical JSON, which say that they are entry ${seq}, recorded at ${entry.recorded_at}`;
+    return `${count(receipt.extra.length)} bytes of canonical JSON, which say that they are entry ${count(seq)}, recorded at ${entry.recorded_at}`;
   });
   await attempt("Path", () => {
     steps = included(leaf, seq, checkpoint, receipt.proof);
@@ -98,12 +99,12 @@ async function remembered(origin: string, note: string, shown: Checkpoint, signa
   if (memory?.alarm) throw new Refused(memory.alarm.detail);
   if (!memory || shown.size > memory.size) {
     if (!(await look(origin, note, memory))) throw new Refused(recall(origin)?.alarm?.detail ?? "it is not of the log that was seen before");
-    return memory ? `the ${memory.size} entries seen before are the beginning of these` : null;
+    return memory ? `the ${count(memory.size)} entries seen before are the beginning of these` : null;
   }
   const seen = { origin, size: memory.size, root: unhex(memory.root) };
   const path = shown.size === seen.size ? [] : await consistency(shown.size, seen.size, signal);
-  if (!same(rootBefore(shown.size, seen, path, shown.root), shown.root)) throw new Refused(`it is not of the log of ${seen.size} entries that this browser saw`);
-  return `it is of the log of ${seen.size} entries that this browser saw`;
+  if (!same(rootBefore(shown.size, seen, path, shown.root), shown.root)) throw new Refused(`it is not of the log of ${count(seen.size)} entries that this browser saw`);
+  return `it is of the log of ${count(seen.size)} entries that this browser saw`;
 }
 
 async function witnessed(checks: Checked[], { note }: { note: Note }, signal: AbortSignal): Promise<void> {

@@ -12,6 +12,7 @@ import { agrees } from "./sha256";
 import { keys, look } from "./watch";
 
 export interface Run {
+  id: number; // the first one since the page was opened is 1
   calling: AbortController;
   since: boolean;
   progress?: Progress;
@@ -50,7 +51,7 @@ export function stop(): void {
 export function start(origin: string, since: boolean): void {
   if (isRunning(current)) return;
   const calling = new AbortController();
-  current = { calling, since };
+  current = { id: (current?.id ?? 0) + 1, calling, since };
   tell({});
   verify(origin, since, calling.signal).then(
     (report) => calling.signal.aborted || tell({ report }),

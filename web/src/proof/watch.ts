@@ -1,5 +1,6 @@
 // Each checkpoint that the log shows, held against what this browser saw before: the same log, grown, or an alarm.
 
+import { count } from "../text";
 import { hex, Refused, same, toBase64, unhex } from "./bytes";
 import { followKeys, openCheckpoint, type Term } from "./keys";
 import { type Alarm, type Memory, recall, remember } from "./memory";
@@ -66,11 +67,12 @@ export async function look(origin: string, note: string, before: Memory | undefi
     return { ...now, terms };
   }
   if (now.size < before.size) {
-    return raise("rolled-back", `this browser saw ${before.size} entries, and now there are ${now.size}: an older copy was put in place, or what came after was cut off`);
+    return raise("rolled-back", `this browser saw ${count(before.size)} entries, and now there are ${count(now.size)}: an older copy was put in place, or what came after was cut off`);
   }
+  if (terms.length < before.keys.length) return raise("key", "a key that the log had put in force is none of those that it proves now");
   if (now.size === before.size) {
     if (root === before.root) return { ...now, terms };
-    return raise("forked", `the log signed two different roots for ${now.size} entries`, forkProof(before.note, note, now.root, [], proof, terms));
+    return raise("forked", `the log signed two different roots for ${count(now.size)} entries`, forkProof(before.note, note, now.root, [], proof, terms));
   }
   const path = await consistency(before.size, now.size);
   let shown: Uint8Array;
@@ -78,10 +80,10 @@ export async function look(origin: string, note: string, before: Memory | undefi
     shown = rootBefore(before.size, now, path, await wholeRoot(before, now));
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
-    return raise("forked", `the log does not prove that its ${now.size} entries begin with the ${before.size} that this browser saw: ${error.message}`);
+    return raise("forked", `the log does not prove that its ${count(now.size)} entries begin with the ${count(before.size)} that this browser saw: ${error.message}`);
   }
   if (!same(shown, unhex(before.root))) {
-    const told = `the log's ${now.size} entries do not begin with the ${before.size} that it signed before`;
+    const told = `the log's ${count(now.size)} entries do not begin with the ${count(before.size)} that it signed before`;
     return raise("forked", told, forkProof(before.note, note, shown, path, proof, terms));
   }
   const latest = recall(origin);
@@ -89,9 +91,9 @@ export async function look(origin: string, note: string, before: Memory | undefi
   return { ...now, terms };
 }
 
-/** The same first key, and every key that was known before in its place. */
+/** The same first key, and every key in its place as far as both know them. Fewer than before are those of an older copy: its size tells. */
 function goesOn(before: Memory, terms: Term[]): boolean {
-  return before.first === terms[0]!.key.text && before.keys.every(([text, start], at) => terms[at]?.key.text === text && terms[at].start === start);
+  return before.first === terms[0]!.key.text && before.keys.slice(0, terms.length).every(([text, start], at) => terms[at]!.key.text === text && terms[at]!.start === start);
 }
 
 /** Where the smaller size is a power of two its tree stands whole in the newer one, and the proof leaves out its root: the tiles have it. */
