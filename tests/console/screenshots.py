@@ -36,6 +36,11 @@ PICTURES = (
     Picture("flows", "#/sessions?only=after", (f"{BUSY} a.open", ".tabs a >> nth=1"), ".box", "dark"),
     Picture("delegation", "#/sessions?only=after", (f"{BUSY} a.open", ".tabs a >> nth=2"), ".box", "light"),
     Picture("health", "#/health", ("button.value",), ".gaps li", "light"),
+    Picture("prove", "#/prove", ("main.prove button.main",), "section.verdict", "dark"),
+    Picture("proof", "#/prove/700", (), ".checks >> nth=1", "light"),
+    Picture(
+        "integrity", "#/prove", ("button.state:enabled",), "dialog.integrity section:last-of-type dd", ""
+    ),
 )
 
 

@@ -56,7 +56,7 @@ export async function prove(origin: string, seq: number, signal: AbortSignal): P
     shown = await openCheckpoint(receipt.checkpoint, terms);
     const by = terms.find(({ end }) => end === null || end >= shown!.size)!.key;
     signer = by.text;
-    return `the log's key ${by.id} signed this root for ${shown.size} entries (Ed25519); fingerprint ${fingerprint(terms[0]!.key.text).slice(0, 17)}…`;
+    return `the log's key ${by.id} signed this root for ${count(shown.size)} entries (Ed25519); fingerprint ${fingerprint(terms[0]!.key.text).slice(0, 17)}…`;
   });
   if (!shown) return { seq, entry: null, bytes: 0, leaf: new Uint8Array(32), steps: [], root: new Uint8Array(32), size: 0, key: "", checks, contents: [], receipt: text };
   const checkpoint = shown;
