@@ -106,8 +106,8 @@ def test_the_tour_finds_who_paid_whom_and_why_and_a_file_that_proves_it_in_at_mo
     verified = ledger.run("verify", file, AGENT_LEDGER_URL="http://127.0.0.1:9", AGENT_LEDGER_DATA="nowhere")
     assert verified.returncode == 0, verified.stderr
     with zipfile.ZipFile(file) as inside:
-        entries = [name for name in inside.namelist() if str(found["place"]) in name]
-    assert entries, "the payment is in it"
+        entry = json.loads(inside.read(f"entries/{found['place']:012}/entry.json"))
+    assert entry["record"]["tool"]["effect"] == "pay"
 
 
 def test_the_tour_on_paper_has_these_steps_and_their_pictures():
