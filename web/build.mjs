@@ -28,7 +28,9 @@ const { metafile } = await build({
   jsxImportSource: "preact",
   logLevel: "warning",
 });
-copyFileSync(join(here, "node_modules", "preact", "LICENSE"), join(folder, "preact.LICENSE.txt")); // goes along with its code; not served
+// Whose code is in it: their licences go along; they are not served.
+const packages = new Set(Object.keys(metafile.inputs).map((path) => /^node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1]).filter(Boolean));
+for (const name of packages) copyFileSync(join(here, "node_modules", name, "LICENSE"), join(folder, `${name.replace("@", "").replace("/", "-")}.LICENSE.txt`));
 const outputs = Object.entries(metafile.outputs);
 const script = outputs.find(([, made]) => made.entryPoint === "src/main.tsx");
 const names = [script[0], script[1].cssBundle].map((path) => basename(path));

@@ -16,7 +16,7 @@ from ledger.api.query_documented import POST_NAMED_QUERY, POST_QUERY
 from ledger.api.service import allow, service
 from ledger.core.canonical import MAX_INTEGER
 from ledger.core.errors import Code, LedgerError
-from ledger.forensics.catalog import NamedQuery
+from ledger.forensics.catalog import GROUPS, OWN, NamedQuery
 from ledger.forensics.cursors import Place, format_cursor, parse_cursor
 from ledger.forensics.description import tables
 from ledger.forensics.parameters import Value, parse_parameters
@@ -84,9 +84,10 @@ async def get_schema(request: Request) -> Response:
 
 @router.get("/v1/queries", responses=PROBLEMS)
 async def get_queries(request: Request) -> Response:
-    """The named questions, with their parameters and columns."""
+    """The named questions, with their parameters, columns and SQL, and the groups that they are in."""
     serving, _ = allow(request, Operation.QUERY)
-    return JSONResponse({"queries": [query.describe() for query in serving.catalog.values()]})
+    described = [query.describe() for query in serving.catalog.values()]
+    return JSONResponse({"groups": {**GROUPS, OWN: "Your own"}, "queries": described})
 
 
 @router.post("/v1/queries/{name}", **POST_NAMED_QUERY)

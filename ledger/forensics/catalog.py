@@ -120,6 +120,7 @@ class NamedQuery(NamedTuple):
             "standard": self.standard,
             "parameters": [parameter._asdict() for parameter in self.parameters],
             "columns": [column._asdict() for column in self.columns],
+            "sql": self.sql,
         }
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from ledger.core.errors import Code, LedgerError
 from ledger.forensics.gate import gated
+from ledger.forensics.position import position
 from ledger.forensics.render import Column, Facts, Rendered, render
 from ledger.forensics.stored import Stored
 from ledger.forensics.views import load_views
@@ -109,8 +110,10 @@ class Engine:
         Raises:
             LedgerError: `query-refused` unless it is one SELECT about the log; `query-failed` when DuckDB cannot run it.
         """
+        run = query.sql
         try:
             asked = self._gated(query.sql, query.max_rows + 1, query.offset)
+            run = asked.sql
             self._show(asked.tables, query)
             with self._reading() as session:
                 # What `session.sql(…).to_arrow_reader()` does, but for planning it twice. `execute` would hold all rows at once.
@@ -121,7 +124,9 @@ class Engine:
         except (duckdb.FatalException, duckdb.InternalException):
             raise  # the instance is not to be used again: the process ends with it
         except duckdb.Error as error:
-            raise LedgerError(Code.QUERY_FAILED, self._first_line(error)) from error
+            at = position(str(error), run, query.sql)
+            where = {} if at is None else {"position": at}
+            raise LedgerError(Code.QUERY_FAILED, self._first_line(error), **where) from error
         except (pa.ArrowException, OverflowError, ValueError) as error:
             detail = f"a value of the answer cannot be written as {query.media}: cast it to text ({self._first_line(error)})"
             raise LedgerError(Code.QUERY_FAILED, detail) from error

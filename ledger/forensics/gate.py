@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 import duckdb
 
 from ledger.core.errors import Code, LedgerError
+from ledger.forensics.position import HEAD, TAIL
 from ledger.forensics.tree import folded, is_telling, tables_read
 
 # What views are made of: they give to each reader what that reader may see.
@@ -34,7 +35,7 @@ def gated(db: duckdb.DuckDBPyConnection, sql: str, limit: int, offset: int) -> G
         LedgerError: `query-refused`: it is no SELECT, or names what is not of the log; `query-failed`: a table that there is not.
     """
     select = _select(db, sql).strip().rstrip(";")
-    wrapped = f"SELECT * FROM (\n{select}\n) LIMIT {limit:d} OFFSET {offset:d}"
+    wrapped = f"{HEAD}{select}{TAIL}{limit:d} OFFSET {offset:d}"
     run = _select(db, wrapped)  # as DuckDB takes it: with plain blanks in the place of all others
     tables = tables_read(db, run)
     _refuse_names(run)

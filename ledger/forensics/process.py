@@ -110,7 +110,9 @@ class Piped:
         except ValueError:
             return None
         if answer is not None and "code" in answer.header:
-            raise LedgerError(Code(answer.header["code"]), str(answer.header["detail"]))
+            at = answer.header.get("position")
+            where = {"position": at} if type(at) is int and at >= 0 else {}
+            raise LedgerError(Code(answer.header["code"]), str(answer.header["detail"]), **where)
         return answer
 
     def do(self, header: Mapping[str, Any], body: bytes | memoryview = b"") -> dict[str, Any]:

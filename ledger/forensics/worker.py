@@ -89,7 +89,7 @@ class Worker:
                 facts["behind"] = query.behind
             rendered = self._engine.answer(query, lambda: {**facts, "seconds": _since(started)})
         except LedgerError as error:
-            return {"code": error.code, "detail": error.detail}, b""
+            return {"code": error.code, "detail": error.detail, **error.members}, b""
         finally:
             expire(0)
         facts |= {

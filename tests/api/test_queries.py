@@ -107,6 +107,22 @@ def test_sql_that_is_no_single_select_is_a_problem(http, sql):
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+def test_an_error_in_the_text_says_where(http):
+    sql = "SELECT seq,\n       nope\nFROM records"
+    said = http.post("/v1/query", json={"sql": sql}).json()
+    assert (said["type"], said["position"]) == ("urn:agent-ledger:problem:query-failed", sql.index("nope"))
+    assert "position" not in http.post("/v1/query", json={"sql": "DELETE FROM records"}).json()
+
+
+def test_the_named_questions_come_with_their_sql_and_the_titles_of_their_groups(http):
+    told = http.get("/v1/queries").json()
+    assert {query["group"] for query in told["queries"]} <= set(told["groups"])
+    question = next(query for query in told["queries"] if query["name"] == "what-is-missing-by-agent")
+    given = {p["name"]: p["default"] for p in question["parameters"]}
+    own = http.post("/v1/query", json={"sql": question["sql"], "parameters": given}).json()
+    assert own["rows"] == http.post(f"/v1/queries/{question['name']}", json={}).json()["rows"]
+
+
 def test_every_named_question_runs(http):
     queries = http.get("/v1/queries").json()["queries"]
     assert len(queries) >= 8

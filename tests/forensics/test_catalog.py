@@ -43,8 +43,8 @@ def test_a_header_says_everything_about_the_question():
             {"name": "carried", "about": "the words, that reappear"},
             {"name": "seq", "about": ""},
         ],
+        "sql": "SELECT $resource_id, $minutes, $since, $all, $agent",
     }  # fmt: skip
-    assert query().sql == "SELECT $resource_id, $minutes, $since, $all, $agent"
 
 
 def test_what_is_not_given_has_its_default():

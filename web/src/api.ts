@@ -17,7 +17,7 @@ export interface Log {
 }
 
 export type Cell = string | number | boolean | null | Cell[] | { [name: string]: Cell };
-export type Value = string | number | boolean | null | { type: string; value: string };
+export type Value = string | number | boolean | null | { type: string; value: string | number | boolean | string[] };
 
 export interface Answer {
   columns: { name: string; type: string }[];
@@ -27,6 +27,7 @@ export interface Answer {
   size: number;
   root: string;
   seconds: number;
+  behind?: number; // entries that the log had more
   next?: string;
 }
 
@@ -70,6 +71,7 @@ interface Asking {
   method?: string;
   body?: unknown;
   signal?: AbortSignal | undefined;
+  headers?: Record<string, string>;
   poll?: boolean;
   headers?: Record<string, string>;
   silent?: boolean; // a 401 is an answer like another

@@ -51,6 +51,7 @@ export const COLUMNS: Column[] = [
   column("identity", "identity_principal_source", "Known from"),
   column("identity", "identity_issuer", "Issuer"),
   column("identity", "identity_client_id", "Client"),
+  column("identity", "credential", "Credential", "coalesce(identity_credential->>'id', identity_credential->>'thumbprint')"),
   column("identity", "submitter", "Submitter"),
   column("resource", "resource_id", "Resource"),
   column("resource", "resource_name", "Name"),

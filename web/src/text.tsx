@@ -3,7 +3,7 @@
 import type { ComponentChildren } from "preact";
 
 // Controls, format characters (bidi, zero width, tags), private use, halves of surrogate pairs, line separators, and letters that are blank.
-const UNSEEN = /[\p{Cc}\p{Cf}\p{Co}\p{Cs}\u2028\u2029\u115f\u1160\u3164\uffa0\u2800\u00a0\u2000-\u200a\u3000]/gu;
+export const UNSEEN = /[\p{Cc}\p{Cf}\p{Co}\p{Cs}\u2028\u2029\u115f\u1160\u3164\uffa0\u2800\u00a0\u2000-\u200a\u3000]/gu;
 const NAMES: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t", "\u001b": "ESC", "\0": "NUL" };
 
 export const escaped = (character: string): string =>
