@@ -30,7 +30,6 @@ export const DUCK = SQLDialect.define({
   keywords: `${KEYWORDS} true false`,
   types: TYPES,
   builtin: Object.keys(FUNCTIONS).join(" "),
-  doubleDollarQuotedStrings: true,
   specialVar: "$",
   caseInsensitiveIdentifiers: true,
 });

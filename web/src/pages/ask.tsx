@@ -29,12 +29,17 @@ export function Ask({ query, who }: PageProps) {
   const said = query.toString();
   const told = useMemo(() => draftOf(query), [said]);
   const [draft, set] = useState<Draft>(told ?? drafts.get(who) ?? { sql: START, given: {}, asOf: "" });
+  const now = useRef(draft);
+  now.current = draft;
   const place = told ? placeOf(told) : "#/ask";
   const { state, run, cancel } = useAsking(who, place);
   const tables = useLoaded("schema", () => tablesFor(who));
   const editor = useRef<EditorView>(null);
+  const [turn, next] = useState(0);
   useEffect(() => {
-    if (told) set(told);
+    if (!told || placeOf(told) === placeOf(now.current)) return;
+    set(told);
+    next(turn + 1);
   }, [place]);
   const write = (next: Draft): void => {
     drafts.set(who, next);
@@ -69,7 +74,8 @@ export function Ask({ query, who }: PageProps) {
         <div class="work">
           <Editor
             text={draft.sql}
-            changed={(sql) => sql !== draft.sql && write({ ...draft, sql })}
+            turn={turn}
+            changed={(sql) => write({ ...now.current, sql })}
             run={asked}
             tables={tables.value ?? []}
             wrong={wrong}

@@ -13,6 +13,8 @@ import { type Blast as Asked, EACH, everyAction, inSearch, placeOfBlast, type Re
 import { count, plain, Shown, Time } from "../text";
 import { formatView } from "../view";
 
+const FEW = 12;
+
 const go = (blast: Asked): void => {
   location.hash = placeOfBlast(blast);
 };
@@ -215,6 +217,7 @@ function Ways({ blast, reach }: { blast: Asked; reach: Reach }) {
 
 function Reached({ side, blast, reach }: { side: Side; blast: Asked; reach: Reach }) {
   const { values, of } = reach.sides.get(side.name)!;
+  const [shown, show] = useState(FEW);
   const most = Math.max(1, ...values.map(({ n }) => n));
   return (
     <section class={`card side ${side.name}`} aria-label={side.label}>
@@ -238,7 +241,7 @@ function Reached({ side, blast, reach }: { side: Side; blast: Asked; reach: Reac
           </tr>
         </thead>
         <tbody>
-          {values.map(({ value, n, done, denied, first, seq }) => (
+          {values.slice(0, shown).map(({ value, n, done, denied, first, seq }) => (
             <tr key={value}>
               <td data-label={side.label.replace(/s$/, "")}>
                 <a class="what" href={formatView(inSearch(blast, { column: side.column, value, not: false }))} title={plain(value)}>
@@ -264,7 +267,12 @@ function Reached({ side, blast, reach }: { side: Side; blast: Asked; reach: Reac
           ))}
         </tbody>
       </table>
-      {of > values.length && <p class="dim small">and {count(of - values.length)} more: the file has them all</p>}
+      {values.length > shown && (
+        <button type="button" class="quiet" onClick={() => show(EACH)}>
+          {count(values.length - shown)} more
+        </button>
+      )}
+      {of > values.length && shown === EACH && <p class="dim small">and {count(of - values.length)} more: the file has them all</p>}
     </section>
   );
 }

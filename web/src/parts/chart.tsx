@@ -106,7 +106,7 @@ function Axes({ plan, answer }: { plan: Plan; answer: Answer }) {
         height={TALL}
         viewBox={`0 0 ${wide} ${TALL}`}
         role="img"
-        tabIndex={0}
+        tabindex={0}
         aria-label={`${KIND_NAMES[plan.kind]} from ${label(scale.low)} to ${label(scale.high)}; arrow keys go through it, the table has every number`}
         onPointerMove={(event) => point(nearest(places, scale.back(event.clientX - box.current!.getBoundingClientRect().left)))}
         onPointerLeave={() => point(undefined)}
@@ -176,7 +176,7 @@ function scaled(plan: Plan, series: Series[], wide: number): Scale {
   const top = most > bottom ? most : bottom + 1;
   const across = wide - LEFT - RIGHT;
   const up = TALL - TOP - BOTTOM;
-  const many = Math.max(2, Math.floor(across / 110));
+  const many = Math.max(2, Math.floor(across / 90));
   return {
     low,
     high,

@@ -1,7 +1,7 @@
 import { autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap } from "@codemirror/autocomplete";
 import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
 import { bracketMatching, HighlightStyle, LanguageSupport, syntaxHighlighting } from "@codemirror/language";
-import { EditorState, Prec, StateEffect, StateField } from "@codemirror/state";
+import { EditorState, Prec, StateEffect, StateField, type Transaction } from "@codemirror/state";
 import { Decoration, type DecorationSet, drawSelection, EditorView, highlightSpecialChars, keymap, lineNumbers } from "@codemirror/view";
 import { tags } from "@lezer/highlight";
 import { useEffect, useRef } from "preact/hooks";
@@ -60,6 +60,7 @@ function unseen(code: number): HTMLElement {
 
 export interface EditorProps {
   text: string;
+  turn: number; // a new one where the text comes from elsewhere than from what is typed here
   changed: (text: string) => void;
   run: () => void;
   tables: readonly Table[];
@@ -68,7 +69,7 @@ export interface EditorProps {
 }
 
 /** The text of a statement. It lives in a shadow tree: there its styles are sheets made by script, which need no exception in the page's policy. */
-export function Editor({ text, changed, run, tables, wrong, reach }: EditorProps) {
+export function Editor({ text, turn, changed, run, tables, wrong, reach }: EditorProps) {
   const place = useRef<HTMLDivElement>(null);
   const view = useRef<EditorView | undefined>(undefined);
   const now = useRef({ changed, run, tables });
@@ -83,12 +84,23 @@ export function Editor({ text, changed, run, tables, wrong, reach }: EditorProps
   useEffect(() => {
     const shown = view.current!;
     if (shown.state.doc.toString() !== text) shown.dispatch({ changes: { from: 0, to: shown.state.doc.length, insert: text } });
-  }, [text]);
+  }, [turn]);
   useEffect(() => {
     const long = view.current!.state.doc.length;
     view.current!.dispatch({ effects: mark.of(wrong && wrong.to <= long && wrong.from < wrong.to ? wrong : null) });
   }, [wrong?.from, wrong?.to]);
   return <div class="editor" ref={place} />;
+}
+
+/** What is typed over a selection. Left to it, Chromium would keep the look of what goes by a style attribute, which the page's policy blocks and tells of. */
+function typedOver(event: InputEvent, view: EditorView): boolean {
+  const { from, to, empty } = view.state.selection.main;
+  const text = event.data;
+  if (event.inputType !== "insertText" || text === null || empty || view.composing) return false;
+  const insert = (): Transaction => view.state.update(view.state.replaceSelection(text), { userEvent: "input.type", scrollIntoView: true });
+  if (!view.state.facet(EditorView.inputHandler).some((handle) => handle(view, from, to, text, insert))) view.dispatch(insert());
+  event.preventDefault();
+  return true;
 }
 
 interface Now {
@@ -113,6 +125,7 @@ const extensions = (now: { current: Now }) => [
   THEME,
   EditorView.lineWrapping,
   EditorView.contentAttributes.of({ "aria-label": "SQL", spellcheck: "false", autocapitalize: "off", autocorrect: "off" }),
+  EditorView.domEventHandlers({ beforeinput: typedOver }),
   EditorView.updateListener.of((update) => {
     if (update.docChanged) now.current.changed(update.state.doc.toString());
   }),

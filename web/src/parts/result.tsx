@@ -142,7 +142,7 @@ function Rows({ answer: { columns, rows }, shown, who }: { answer: Answer; shown
           {rows.slice(0, shown).map((row, index) => (
             <tr key={index}>
               {columns.map((column, place) => (
-                <td key={place} class={isNumber(column.type) ? "number" : ""} data-label={column.name}>
+                <td key={place} class={isNumber(column.type) ? "number" : /[\])]$|JSON/.test(column.type) ? "deep" : ""} data-label={column.name}>
                   <CellValue column={column} value={row[place] ?? null} commitment={commitmentOf(columns, row, column.name)} who={who} />
                 </td>
               ))}
@@ -160,4 +160,9 @@ function commitmentOf(columns: Answer["columns"], row: Cell[], name: string): st
   return typeof value === "string" ? value : undefined;
 }
 
-const shortType = (type: string): string => (type.startsWith("TIMESTAMP") ? "time" : type.replace(/\(.*$/s, "").toLowerCase());
+function shortType(type: string): string {
+  if (type.endsWith("]")) return "list";
+  if (type.startsWith("TIMESTAMP")) return "time";
+  if (type === "VARCHAR") return "text";
+  return /^U?\w*INT(EGER)?$/.test(type) ? "integer" : type.replace(/\(.*$/s, "").toLowerCase();
+}
