@@ -125,7 +125,7 @@ class Engine:
             raise  # the instance is not to be used again: the process ends with it
         except duckdb.Error as error:
             at = position(str(error), run, query.sql)
-            where = {} if at is None else {"position": at}
+            where: dict[str, Any] = {} if at is None else {"position": at}
             raise LedgerError(Code.QUERY_FAILED, self._first_line(error), **where) from error
         except (pa.ArrowException, OverflowError, ValueError) as error:
             detail = f"a value of the answer cannot be written as {query.media}: cast it to text ({self._first_line(error)})"

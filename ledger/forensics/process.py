@@ -111,7 +111,7 @@ class Piped:
             return None
         if answer is not None and "code" in answer.header:
             at = answer.header.get("position")
-            where = {"position": at} if type(at) is int and at >= 0 else {}
+            where: dict[str, Any] = {"position": at} if type(at) is int and at >= 0 else {}
             raise LedgerError(Code(answer.header["code"]), str(answer.header["detail"]), **where)
         return answer
 

@@ -169,7 +169,7 @@ def test_more_rows_come_from_a_cursor_and_a_picture_is_chosen(tab):
     )
     tab.run()
     more = tab.page.get_by_role("button", name="More rows")
-    for _ in range(10):
+    for _ in range(4):
         more.click()
     tab.page.locator("section.result tbody tr").nth(1099).wait_for()
     assert more.count() == 0

@@ -10,6 +10,7 @@ from ledger.console import files
 from ledger.console.files import FOR_EVER, PAGE, POLICY, is_page, read_files
 
 SCRIPT_BYTES = 400 * 1000
+FIRST_BYTES = 60 * 1000
 BUILT = PAGE in {path.name for path in files.FOLDER.glob("*")}
 needs_build = pytest.mark.skipif(not BUILT, reason="the console is not built: make console")
 
@@ -66,6 +67,18 @@ def test_the_pages_policy_is_for_the_page_alone(path, page):
 def test_all_script_together_is_small():
     sent = [len(each.zipped) for name, each in files.files().items() if name.endswith(".js")]
     assert 0 < sum(sent) <= SCRIPT_BYTES
+
+
+@needs_build
+def test_what_a_page_loads_before_it_is_opened_is_a_small_part_of_it():
+    served = files.files()
+    todo, loaded = re.findall(r'src="/console/([^"]+)"', served[PAGE].body.decode()), set()
+    while todo:
+        name = todo.pop()
+        if name not in loaded:
+            loaded.add(name)
+            todo += re.findall(r'(?:from|import)\s*"\./([^"]+\.js)"', served[name].body.decode())
+    assert 0 < sum(len(served[name].zipped) for name in loaded) <= FIRST_BYTES
 
 
 @needs_build

@@ -9,6 +9,7 @@ import { Chart } from "./chart";
 import { ProblemBox } from "./problem";
 
 const SHOWN_ROWS = 100;
+const MORE_ROWS = 300;
 
 /** What became of a question: how far it is, its answer with what that stands on, or why there is none. */
 export function Outcome({ state, who, cancel, again }: { state: Asking; who: Who; cancel: () => void; again: () => void }) {
@@ -42,14 +43,14 @@ export function Result({ asked, answer: first, who }: { asked: Asked; answer: An
   const [busy, work] = useState(false);
   const drawable = first.rows.length > 0 && possible(kindsOf(first)).length > 0;
   const more = (): void => {
-    if (shown < answer.rows.length) return show(shown + SHOWN_ROWS);
+    if (shown < answer.rows.length) return show(shown + MORE_ROWS);
     work(true);
     nextRows(asked, answer.next!)
       .then(
         ({ rows, truncated, next }) => {
           const { next: _, ...rest } = answer;
           set({ ...rest, rows: [...answer.rows, ...rows], truncated, ...(next !== undefined && { next }) });
-          show(shown + SHOWN_ROWS);
+          show(shown + MORE_ROWS);
           refuse(undefined);
         },
         (error) => refuse(told(error)),
