@@ -189,7 +189,7 @@ def test_a_client_that_leaves_has_cancelled_its_query(server, http):
         until(lambda: shown(client, "leaving"))
         thread.join(20)
         assert outcome == {}
-        assert until(lambda: True if shown(client, "leaving") is None else None, 5)
+        assert until(lambda: True if shown(client, "leaving") is None else None)
 
 
 def test_an_id_is_told_back_and_one_that_is_none_is_refused(http):
