@@ -242,6 +242,12 @@ def test_a_blast_radius_leads_from_a_choice_to_counts_the_search_and_a_file(tab)
     assert reach.get_by_role("region", name="Tools").locator("tbody tr").count() == 3
     text, _ = tab.saved("Save all actions as CSV")
     assert len(list(csv.reader(text.splitlines()))) == 61
+    tab.page.get_by_role("button", name="Evidence…").click()
+    with tab.page.expect_download() as evidence:
+        tab.page.get_by_role("button", name="Make and save").click()
+    assert evidence.value.suggested_filename.endswith(".zip")
+    tab.page.get_by_text("60 entries").wait_for()
+    tab.page.keyboard.press("Escape")
     reach.get_by_role("region", name="Resources").get_by_role("link", name="vendor-2").click()
     tab.counts(12)
     tab.page.go_back()

@@ -5,6 +5,7 @@ import { placeOf } from "../askplace";
 import { told, useLoaded } from "../hooks";
 import type { PageProps } from "../pages";
 import { AskNav } from "../parts/asknav";
+import { Evidence, MOST } from "../parts/evidence";
 import { Histogram } from "../parts/histogram";
 import { named, ValueText } from "../parts/pivot";
 import { ProblemBox } from "../parts/problem";
@@ -110,7 +111,7 @@ function Found({ blast, who }: { blast: Asked; who: Who }) {
     <section class={`reach ${found.busy ? "busy" : ""}`} aria-label="What it reached" aria-busy={found.busy}>
       <Totals blast={blast} reach={reach} />
       <Histogram counts={reach.counts} brushed={(from, to) => go({ ...blast, range: { from, to } })} />
-      <Ways blast={blast} reach={reach} />
+      <Ways blast={blast} reach={reach} who={who} />
       <div class="reached">
         {SIDES.filter(({ name }) => name !== blast.what.name && reach.sides.has(name)).map((side) => (
           <Reached key={side.name} side={side} blast={blast} reach={reach} />
@@ -180,7 +181,7 @@ function Totals({ blast, reach: { all, sides } }: { blast: Asked; reach: Reach }
 }
 
 /** On with it: the actions in the search, as a statement, as a file. */
-function Ways({ blast, reach }: { blast: Asked; reach: Reach }) {
+function Ways({ blast, reach, who }: { blast: Asked; reach: Reach; who: Who }) {
   const [said, tell] = useState("");
   const [problem, refuse] = useState<Problem>();
   const listed = everyAction(blast);
@@ -207,6 +208,13 @@ function Ways({ blast, reach }: { blast: Asked; reach: Reach }) {
           Save all actions as {form.label}
         </button>
       ))}
+      {who.permits.includes("read") && (
+        <Evidence
+          selection={{ sql: listed.sql, parameters: listed.parameters }}
+          what={reach.all.n > MOST ? `the first ${count(MOST)} of its ${count(reach.all.n)} actions` : `its ${count(reach.all.n)} actions`}
+          who={who}
+        />
+      )}
       <span class="dim small" role="status">
         {said}
       </span>

@@ -6,6 +6,7 @@ import { told } from "../hooks";
 import { count, duration, Shown, short } from "../text";
 import { CellValue, isNumber } from "./cell";
 import { Chart } from "./chart";
+import { Evidence } from "./evidence";
 import { ProblemBox } from "./problem";
 
 const SHOWN_ROWS = 100;
@@ -72,6 +73,13 @@ export function Result({ asked, answer: first, who }: { asked: Asked; answer: An
           </button>
         )}
         <Save asked={asked} answer={answer} />
+        {proven(answer) && who.permits.includes("read") && answer.rows.length > 0 && (
+          <Evidence
+            selection={{ ...(asked.name === undefined ? { sql: asked.sql } : { query: asked.name }), parameters: asked.parameters }}
+            what="the entries that the rows of this answer name, asked again now"
+            who={who}
+          />
+        )}
       </div>
       {picture && drawable && <Chart key={answer.rows.length} answer={answer} />}
       {problem && <ProblemBox problem={problem} again={more} />}
@@ -95,10 +103,12 @@ function StandsOn({ answer }: { answer: Answer }) {
   );
 }
 
+/** Whether it names entries, which can be proved. */
+const proven = ({ columns }: Answer): boolean => columns.some(({ name }) => name === "seq" || name === "seqs");
+
 function Save({ asked, answer }: { asked: Asked; answer: Answer }) {
   const [said, tell] = useState("");
   const [problem, refuse] = useState<Problem>();
-  const proven = answer.columns.some(({ name }) => name === "seq" || name === "seqs");
   const saved = (form: Form): void => {
     tell("Asking…");
     refuse(undefined);
@@ -113,7 +123,7 @@ function Save({ asked, answer }: { asked: Asked; answer: Answer }) {
   return (
     <div class="save">
       <span class="dim">Save</span>
-      {[...FORMS, ...(proven ? [PROOFS] : [])].map((form) => (
+      {[...FORMS, ...(proven(answer) ? [PROOFS] : [])].map((form) => (
         <button key={form.label} type="button" onClick={() => saved(form)}>
           {form.label}
         </button>
