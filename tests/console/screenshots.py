@@ -6,6 +6,7 @@ Into a folder that is named go all pictures, light and dark and narrow; into doc
 import sys
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlencode
 
 from tests.evidence.browser import chromium
 
@@ -16,15 +17,20 @@ FOLDER = Path(__file__).resolve().parent.parent.parent / "docs" / "console"
 
 
 class Picture(NamedTuple):
-    """A page: where it is, what is clicked there one after another, what has to be there then, and which scheme is kept."""
+    """A page: where it is, what is clicked there one after another, what has to be there then, and which scheme is kept, if any."""
 
     name: str
     address: str
     clicks: tuple[str, ...]
     ready: str
-    kept: str
+    kept: str | None
 
 
+ASKED = {
+    "sql": "SELECT date_trunc('day', \"time\") AS day, tool_effect, count(*) AS actions\nFROM actions\n"
+    "WHERE tool_effect IN ('pay', 'send', 'create') AND \"time\" >= $since\nGROUP BY ALL\nORDER BY day, tool_effect",
+    "p.since": "timestamp:2024-01-01",
+}
 BUSY = "section.found[aria-busy=false] tbody"
 PICTURES = (
     Picture("search", "#/search?is.tool_effect=pay", (), f"{BUSY} tr", "light"),
@@ -35,6 +41,10 @@ PICTURES = (
     Picture("session", "#/sessions?only=after", (f"{BUSY} a.open",), "a.step", "light"),
     Picture("flows", "#/sessions?only=after", (f"{BUSY} a.open", ".tabs a >> nth=1"), ".box", "dark"),
     Picture("delegation", "#/sessions?only=after", (f"{BUSY} a.open", ".tabs a >> nth=2"), ".box", "light"),
+    Picture("ask", f"#/ask?{urlencode(ASKED)}", (".doing button.main",), ".chart", "light"),
+    Picture("questions", "#/questions", (), ".group", None),
+    Picture("question", "#/question/injected-action?ask=1", (), "section.result", None),
+    Picture("blast", "#/blast?what=tool&value=send_money", (), ".reached", "dark"),
     Picture("health", "#/health", ("button.value",), ".gaps li", "light"),
     Picture("prove", "#/prove", ("main.prove button.main",), "section.verdict", "dark"),
     Picture("proof", "#/prove/700", (), ".checks >> nth=1", "light"),
