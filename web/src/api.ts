@@ -73,7 +73,6 @@ interface Asking {
   signal?: AbortSignal | undefined;
   headers?: Record<string, string>;
   poll?: boolean;
-  headers?: Record<string, string>;
   silent?: boolean; // a 401 is an answer like another
   fresh?: boolean; // not what the browser kept of an earlier answer: a tile may be kept for ever
 }
