@@ -72,7 +72,8 @@ async def get_callback(request: Request) -> Response:
     try:
         admitted, token = await _signed_in(request, name)
     except SignInError as error:
-        logger.warning("nobody was signed in: %s", error)
+        if error.why is not Why.EXPIRED:  # which anybody can have: the server's log is not theirs to fill
+            logger.warning("nobody was signed in: %s", error)
         return _to_page(f"#/sign-in/{error.why}", format_browser_cookie(name, "", secure=secure))
     session = service(request).sessions.open(admitted.name, token)
     return _to_page(
@@ -102,6 +103,7 @@ async def _signed_in(request: Request, name: str) -> tuple[Principal, str]:
         raise SignInError(Why.NOT_GRANTED, error.detail) from None
     if admitted is None:
         raise SignInError(Why.NOT_GRANTED, "its token is not in force")
+    ins.use(returned)
     return admitted, token
 
 
@@ -126,12 +128,13 @@ def _redirect_uri(request: Request, provider: Provider) -> str:
     """Where the browser comes back to: what the file says, else the very address of this machine that it asked; never what a header says.
 
     Raises:
-        LedgerError: `forbidden`: it came to another machine's address, and the file says nothing.
+        LedgerError: `forbidden`: it came to another machine's address, or to a proxy's, and the file says nothing.
     """
     if provider.redirect_uri is not None:
         return provider.redirect_uri
     host, port = request.scope["server"]
-    if not ipaddress.ip_address(host).is_loopback:
+    proxied = request.client is not None and service(request).admission.trusts(request.client.host)
+    if proxied or not ipaddress.ip_address(host).is_loopback:
         raise LedgerError(
             Code.FORBIDDEN, "say in the file of issuers where browsers come back to: redirect_uri of console"
         )

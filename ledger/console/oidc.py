@@ -1,7 +1,8 @@
 """Signing in at an issuer: the authorization code flow of OpenID Connect Core 1.0 (3.1), with PKCE (RFC 7636), a state and a nonce.
 
 Nothing is kept for whoever begins. What a sign-in needs later is computed from its state by a key of this process, and the state holds for the one browser that has the cookie
-it was made for. A state is used once: whoever comes back with it again is refused, before the issuer is asked.
+it was made for. By a state somebody is signed in once: who comes back with it again is refused, before the issuer is asked. Kept are those alone, so nobody fills
+the memory who cannot sign in.
 """
 
 import base64
@@ -94,9 +95,19 @@ class Begun(NamedTuple):
 
 
 class Returned(NamedTuple):
-    """A browser that came back to where it began."""
+    """A browser that came back to where it began.
+
+    Attributes:
+        provider: from where.
+        state: with what, good until `ends` (seconds since 1970).
+        code: what the issuer gave it.
+        nonce: what the ID token must say.
+        verifier: what the issuer asks for with the code.
+    """
 
     provider: Provider
+    state: str
+    ends: int
     code: str
     nonce: str
     verifier: str
@@ -168,7 +179,8 @@ class SignIns:
         if now >= int(ends):
             raise SignInError(Why.EXPIRED, f"it took longer than {LASTS_S} s")
         state = found.group()
-        self._use(state, int(ends), now)
+        if state in self._used:
+            raise SignInError(Why.EXPIRED, "it has come back before")
         provider = self.providers[int(number)]
         if said.get("iss", provider.issuer) != provider.issuer:  # RFC 9207: an answer of another issuer
             raise SignInError(Why.FAILED, "the answer says that it is another issuer's")
@@ -177,16 +189,24 @@ class SignIns:
         code = said.get("code", "")
         if not 0 < len(code) <= MAX_CODE:
             raise SignInError(Why.FAILED, f"{provider.issuer} answered with no code")
-        return Returned(provider, code, self._made("nonce", state), self._made("verifier", state))
+        return Returned(
+            provider, state, int(ends), code, self._made("nonce", state), self._made("verifier", state)
+        )
 
-    def _use(self, state: str, ends: int, now: int) -> None:
-        if state in self._used:
+    def use(self, returned: Returned) -> None:
+        """Let somebody in by this state, for the one time.
+
+        Raises:
+            SignInError: somebody was meanwhile, or too many were lately.
+        """
+        if returned.state in self._used:
             raise SignInError(Why.EXPIRED, "it has come back before")
+        now = int(self._clock())
         for old in [each for each, until in self._used.items() if until <= now]:
             del self._used[old]
         if len(self._used) >= USED:
-            raise SignInError(Why.BUSY, f"{USED} sign-ins came back within {LASTS_S} s")
-        self._used[state] = ends
+            raise SignInError(Why.BUSY, f"{USED} signed in within {LASTS_S} s")
+        self._used[returned.state] = returned.ends
 
     def _made(self, what: str, *of: str) -> str:
         text = "\0".join((what, *of))

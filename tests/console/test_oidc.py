@@ -13,6 +13,7 @@ from tests.console.browser import BUILT, Tab
 from tests.console.conftest import PAGE, Console
 from tests.console.provider import CLIENT, SECRET, Provider
 from tests.evidence.browser import chromium
+from tests.faults.server import Server
 from tests.trust.issuer import NAME, Key, claims, token
 
 SENT_BACK = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
@@ -260,16 +261,50 @@ def test_a_state_is_of_one_server_and_cannot_be_made_by_others(ins, provider, tm
     assert why(signing, [given[0], ("state", longer)], browser) is Why.EXPIRED
 
 
-def test_what_came_back_is_remembered_within_bounds_and_never_forgotten_early(ins):
+def test_who_was_signed_in_is_remembered_within_bounds_and_never_forgotten_early(ins):
     signing, clock = ins
     first = came(signing.begin(0, "http://127.0.0.1/"))
-    signing.take_back(*first)
+    twice = signing.take_back(*first)
+    signing.use(twice)
+    with pytest.raises(SignInError):
+        signing.use(twice)  # at the same moment
     for _ in range(USED - 1):
-        signing.take_back(*came(signing.begin(0, "http://127.0.0.1/")))
-    assert why(signing, *came(signing.begin(0, "http://127.0.0.1/"))) is Why.BUSY
+        signing.use(signing.take_back(*came(signing.begin(0, "http://127.0.0.1/"))))
+    more = came(signing.begin(0, "http://127.0.0.1/"))
+    with pytest.raises(SignInError) as caught:
+        signing.use(signing.take_back(*more))
+    assert caught.value.why is Why.BUSY
     assert why(signing, *first) is Why.EXPIRED
     clock[0] += LASTS_S
-    assert signing.take_back(*came(signing.begin(0, "http://127.0.0.1/"))).code == "c"
+    signing.use(signing.take_back(*came(signing.begin(0, "http://127.0.0.1/"))))
+
+
+def test_who_cannot_sign_in_takes_no_memory(ins):
+    signing, _ = ins
+    for _ in range(USED + 10):
+        signing.take_back(*came(signing.begin(0, "http://127.0.0.1/")))
+    signing.use(signing.take_back(*came(signing.begin(0, "http://127.0.0.1/"))))
+
+
+def test_what_anybody_can_ask_writes_no_line_into_the_servers_log(server, browser):
+    before = server.said().count("signed in")
+    for query in ("", "?state=x", "?code=a&state=0.9999999999." + "x" * 43):
+        browser.refused(f"/console/oidc/callback{query}", Why.EXPIRED)
+    assert server.said().count("signed in") == before
+
+
+def test_behind_a_proxy_the_file_must_say_where_browsers_come_back_to(provider, tmp_path):
+    file = str(provider.file(tmp_path / "issuers.toml"))
+    proxied = Server(tmp_path / "data", options=("--oidc", file, "--trusted-proxy", "127.0.0.1/32"))
+    try:
+        said = {**PAGE, "X-Forwarded-Proto": "https"}
+        answer = httpx.post(
+            f"{proxied.url}/console/oidc", json={"issuer": 0}, headers=said, trust_env=False, timeout=30
+        )
+        assert answer.status_code == 403
+        assert "redirect_uri" in answer.json()["detail"]
+    finally:
+        assert proxied.stop() == 0
 
 
 @pytest.mark.parametrize(

@@ -247,6 +247,9 @@ def test_a_case_is_opened_from_a_record_noted_closed_and_read_by_who_may(tab, re
     tab.page.get_by_label("About entries").fill("")
     tab.page.get_by_role("button", name="close the case").click()
     tab.page.locator(".notebook li").nth(1).get_by_text("closed").wait_for()
+    tab.page.get_by_role("button", name="Evidence").wait_for()
+    tab.page.locator(".notebook li").nth(1).locator("header a").click()
+    tab.page.get_by_role("link", name="The case 20").wait_for()
     reading.open(f"#/{place.partition('#/')[2]}").page.locator(".notebook li").nth(1).wait_for()
     shown = reading.page.locator("main").inner_text()
     assert "It was the vendor." not in shown

@@ -3,6 +3,7 @@ import { type Cell, type Problem, query, type Who } from "../api";
 import { type Act, CASES, entriesOf, newCase, notesOf, words, write } from "../cases";
 import { told, useLoaded } from "../hooks";
 import type { PageProps } from "../pages";
+import { Evidence } from "../parts/evidence";
 import { ProblemBox } from "../parts/problem";
 import { Head, Name, Pill } from "../parts/ways";
 import { count, Shown, Time } from "../text";
@@ -100,6 +101,9 @@ function Case({ id, entries, who }: { id: string; entries: string; who: Who }) {
           <p class="dim lead">
             <Pill text={closed ? "closed" : "open"} tone={closed ? "" : "warn"} /> {count(value.length)} {value.length === 1 ? "note" : "notes"}, in the order of the log. Times are the ledger's.
           </p>
+          <div class="bar">
+            <Evidence selection={{ seqs: evidenceOf(value) }} what="the notes of this case and the entries that they are about" who={who} />
+          </div>
           <ol class="notebook">
             {value.map(([seq, at, submitter, act, text, commitment, about]) => (
               <li key={String(seq)} class="card">
@@ -121,6 +125,14 @@ function Case({ id, entries, who }: { id: string; entries: string; who: Who }) {
   );
 }
 
+const numbers = (entries: Cell | undefined): number[] => (Array.isArray(entries) ? entries : []).filter((each) => Number.isSafeInteger(each)).map(Number);
+
+/** The notes and what they are about: those that are entries of this log, which the notes themselves come after. */
+function evidenceOf(notes: Cell[][]): number[] {
+  const seqs = notes.flatMap(([seq, , , , , , about]) => [Number(seq), ...numbers(about).filter((each) => each < Number(seq))]);
+  return [...new Set(seqs)].sort((a, b) => a - b);
+}
+
 /** A note's words; what in them is an address of this console leads there. */
 function Words({ text }: { text: string }) {
   return (
@@ -139,14 +151,14 @@ function Words({ text }: { text: string }) {
 }
 
 function About({ entries }: { entries: Cell | undefined }) {
-  const seqs = (Array.isArray(entries) ? entries : []).filter((each) => Number.isSafeInteger(each));
+  const seqs = numbers(entries);
   if (seqs.length === 0) return null;
   return (
     <p class="about">
       <small>About</small>{" "}
       {seqs.map((each) => (
-        <a key={String(each)} href={`#/record/${each}`}>
-          entry {String(each)}
+        <a key={each} href={`#/record/${each}`}>
+          entry {each}
         </a>
       ))}
     </p>

@@ -287,7 +287,7 @@ function Second({ seq, again }: { seq: number; again: () => void }) {
   return (
     <div class="second">
       <Preview dry={dry} />
-      <Confirm path={`/v1/erasure/${seq}/confirm`} body={{}} dry={dry} again={again} ground={dry.ground ?? " "} />
+      <Confirm path={`/v1/erasure/${seq}/confirm`} body={{}} dry={dry} again={again} ground={dry.ground ?? "as asked"} />
     </div>
   );
 }

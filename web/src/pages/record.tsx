@@ -98,6 +98,8 @@ function Missing({ problem, seq }: { problem: Problem; seq: number }) {
 function Title({ stored, action }: { stored: Entry; action: Row | undefined }) {
   const type = String(stored.entry.record.type ?? "");
   const tool = action?.tool_name;
+  const { type: kind, id } = (stored.entry.record.resource ?? {}) as { type?: string; id?: string };
+  const inCase = type === "note" && kind === "case" ? id : undefined;
   return (
     <header class="title">
       <h1>
@@ -119,7 +121,13 @@ function Title({ stored, action }: { stored: Entry; action: Row | undefined }) {
       {action && <Leads action={action} />}
       {action && <Stages action={action} />}
       <p class="small">
-        <a href={`#/cases?entry=${stored.seq}`}>Note it in a case</a>
+        {inCase === undefined ? (
+          <a href={`#/cases?entry=${stored.seq}`}>Note it in a case</a>
+        ) : (
+          <a href={`#/cases/${encodeURIComponent(inCase)}`}>
+            The case <Shown text={inCase} />
+          </a>
+        )}
       </p>
     </header>
   );
