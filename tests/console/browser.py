@@ -55,7 +55,7 @@ class Tab:
     def close(self):
         """Close it, and see that it asked nobody else and broke nothing."""
         self.page.close()
-        assert self.wrong == []
+        assert self.wrong == [], self.wrong
         assert [url for _, url in self.asked if not url.startswith((f"{self.server.url}/", "data:"))] == []
 
 

@@ -59,7 +59,8 @@ def server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("work")
     (folder / "secret").write_text(SECRET)
     (folder / "alerts.toml").write_text(ALERTS.format(secret=folder / "secret"))
-    serving = Console(folder / "data", options=("--alerts", str(folder / "alerts.toml")))
+    serving = Console(folder / "data", options=("--four-eyes", "--alerts", str(folder / "alerts.toml")))
+    serving.tokens["second"] = serving.grant("second", "admin")
     hostile = [
         action(f"hostile-{name}", tool=text, source={"id": f"h-{name}-{text}", "seq": 1})
         for name, text in HOSTILE.items()
@@ -87,7 +88,7 @@ def browser():
 def contexts(server, browser):
     """A browser for each role, signed in."""
     made = {}
-    for role in ("admin", "reader"):
+    for role in ("admin", "reader", "second"):
         made[role] = browser.new_context(viewport={"width": 1300, "height": 850}, reduced_motion="reduce")
         tab = Tab(made[role], server).open("#/work").sign_in(server.tokens[role])
         tab.page.get_by_role("heading", name="Work").wait_for()
@@ -100,6 +101,13 @@ def contexts(server, browser):
 @pytest.fixture
 def tab(contexts, server):
     opened = Tab(contexts["admin"], server)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def second(contexts, server):
+    opened = Tab(contexts["second"], server)
     yield opened
     opened.close()
 
@@ -265,7 +273,9 @@ OF_CASES = """SELECT resource_id, submitter, ext->>'case.act', request_text FROM
 WHERE type = 'note' AND resource_type = 'case' ORDER BY seq"""
 
 
-def test_an_erasure_is_shown_first_takes_a_ground_and_a_number_and_is_told_when_done(tab, server):
+def test_an_erasure_is_shown_takes_a_ground_and_a_number_waits_for_a_second_and_is_told_when_done(
+    tab, second, server
+):
     person = "gone@example.com"
     posted = server.post(
         action("theirs") | {"identity": {"principal": person}, "request": {"user": person, "text": "mine"}}
@@ -287,8 +297,17 @@ def test_an_erasure_is_shown_first_takes_a_ground_and_a_number_and_is_told_when_
     assert erase.is_disabled()
     tab.page.get_by_label("how many places").fill(places)
     erase.click()
-    tab.page.get_by_text("It is off the disk").wait_for(timeout=PATIENT_MS)
-    rows(tab, "request 4711").wait_for()
+    tab.page.get_by_text("It waits in").wait_for()
+    for who in (tab, second):  # who asked is shown the same, and refused
+        who.open("#/erasure")
+        rows(who, "request 4711").get_by_role("button", name="Look and confirm").click()
+        who.page.get_by_label("how many places").fill(places)
+        who.page.get_by_role("button", name="Erase for good").click()
+        if who is tab:
+            tab.page.get_by_role("alert").filter(has_text="another").wait_for()
+            tab.wrong = [each for each in tab.wrong if "status of 403" not in each]
+    second.page.get_by_text("It is off the disk").wait_for(timeout=PATIENT_MS)
+    rows(second, "token:second").wait_for()
     stored = server.client().get(f"/v1/entries/{posted['seq']}").json()
     assert (stored["contents"], "request.text" in stored["erased"]) == ([], True)
 

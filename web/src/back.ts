@@ -28,7 +28,7 @@ export function comeBack(): void {
 const WORDS: Readonly<Record<string, string>> = {
   cancelled: "The issuer signed nobody in.",
   expired: "That sign-in was begun elsewhere, took too long, or was finished before. Begin again here; if it happens again, open the console at the address that its operator gave to the issuer.",
-  "not-granted": "The issuer knows you, this log does not: no grant fits what the issuer says of you, or its keys are not known here yet. An administrator grants it with `agent-ledger token admit`.",
+  "not-granted": "The issuer knows you, this log does not: no grant fits what the issuer says of you, or its keys are not known here yet. An administrator grants it: agent-ledger token admit.",
   failed: "The issuer's answer does not hold. The server's log says why.",
   busy: "Too many people sign in at this moment. Try again.",
 };

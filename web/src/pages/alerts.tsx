@@ -189,7 +189,7 @@ function Targets({ standing }: { standing: Standing }) {
                     <td data-label="Target">
                       <Name text={each.name} /> <small>{each.kind}</small>
                     </td>
-                    <td data-label="State" class="words">
+                    <td data-label="State" class="saying">
                       {each.problem ? (
                         <>
                           <Pill text={`${count(each.failures)} failed`} tone="bad" /> <Shown text={each.problem} />

@@ -59,7 +59,7 @@ function List({ entries, who }: { entries: string; who: Who }) {
                   <td data-label="State">
                     <Pill text={closed ? "closed" : "open"} tone={closed ? "" : "warn"} />
                   </td>
-                  <td data-label="Title" class="words">
+                  <td data-label="Title" class="saying">
                     {title === null ? <span class="dim">not for your role, or erased</span> : <Shown text={words(String(title)).split("\n")[0]!} />}
                   </td>
                   <td data-label="Notes">{count(Number(notes))}</td>

@@ -1,3 +1,4 @@
+import { Fragment } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { ask, json, type Problem, query, type Question } from "../api";
 import { since } from "../age";
@@ -217,6 +218,7 @@ function Going({ told_in: toldIn, asked_in: askedIn, again }: { told_in?: number
 
 function Before({ told: found, again }: { told: Told[]; again: () => void }) {
   const confirmed = new Set(found.map((each) => each.askedIn));
+  const [open, set] = useState<number>();
   return (
     <div class="table">
       <table>
@@ -234,29 +236,44 @@ function Before({ told: found, again }: { told: Told[]; again: () => void }) {
             const waits = each.asked && !confirmed.has(String(each.seq));
             const lapsed = waits && since(each.at) > LAPSES_S;
             return (
-              <tr key={each.seq}>
-                <td class="time">
-                  <a href={`#/record/${each.seq}`}>
-                    <Time at={each.at} />
-                  </a>
-                </td>
-                <td data-label="State">
-                  {waits ? <Pill text={lapsed ? "lapsed" : "waits"} tone={lapsed ? "" : "warn"} /> : <Pill text={each.asked ? "was confirmed" : "erased"} tone={each.asked ? "" : "good"} />}
-                </td>
-                <td data-label="Ground" class="words">
-                  <Shown text={each.ground} />
-                </td>
-                <td data-label="Asked by">
-                  <Name text={each.by} />
-                  {each.confirmedBy && (
-                    <small>
-                      {" "}
-                      and <Shown text={each.confirmedBy} />
-                    </small>
-                  )}
-                </td>
-                <td class="act">{waits && !lapsed && <Second seq={each.seq} again={again} />}</td>
-              </tr>
+              <Fragment key={each.seq}>
+                <tr>
+                  <td class="time">
+                    <a href={`#/record/${each.seq}`}>
+                      <Time at={each.at} />
+                    </a>
+                  </td>
+                  <td data-label="State">
+                    {waits ? <Pill text={lapsed ? "lapsed" : "waits"} tone={lapsed ? "" : "warn"} /> : <Pill text={each.asked ? "was confirmed" : "erased"} tone={each.asked ? "" : "good"} />}
+                  </td>
+                  <td data-label="Ground" class="saying">
+                    <Shown text={each.ground} />
+                  </td>
+                  <td data-label="Asked by">
+                    <Name text={each.by} />
+                    {each.confirmedBy && (
+                      <small>
+                        {" "}
+                        and <Shown text={each.confirmedBy} />
+                      </small>
+                    )}
+                  </td>
+                  <td class="act">
+                    {waits && !lapsed && (
+                      <button type="button" aria-expanded={open === each.seq} onClick={() => set(open === each.seq ? undefined : each.seq)}>
+                        Look and confirm…
+                      </button>
+                    )}
+                  </td>
+                </tr>
+                {open === each.seq && (
+                  <tr class="inner">
+                    <td colSpan={5}>
+                      <Second seq={each.seq} again={again} />
+                    </td>
+                  </tr>
+                )}
+              </Fragment>
             );
           })}
         </tbody>
@@ -267,28 +284,14 @@ function Before({ told: found, again }: { told: Told[]; again: () => void }) {
 
 /** The second pair of eyes: shown the same, then asked. */
 function Second({ seq, again }: { seq: number; again: () => void }) {
-  const [dry, show] = useState<Dry>();
-  const [problem, refuse] = useState<Problem>();
-  if (!dry) {
-    return (
-      <>
-        <button
-          type="button"
-          onClick={() =>
-            json<Dry>(`/v1/erasure/${seq}/confirm`, { method: "POST", body: { dry_run: true } }).then(show, (error: unknown) => refuse(told(error)))
-          }
-        >
-          Look and confirm…
-        </button>
-        {problem && <ProblemBox problem={problem} />}
-      </>
-    );
-  }
+  const { value, problem } = useLoaded(`confirm ${seq}`, (signal) => json<Dry>(`/v1/erasure/${seq}/confirm`, { method: "POST", body: { dry_run: true }, signal }));
+  if (problem) return <ProblemBox problem={problem} />;
+  if (!value) return <p class="dim">Looking…</p>;
   return (
-    <div class="second">
-      <Preview dry={dry} />
-      <Confirm path={`/v1/erasure/${seq}/confirm`} body={{}} dry={dry} again={again} ground={dry.ground ?? "as asked"} />
-    </div>
+    <>
+      <Preview dry={value} />
+      <Confirm path={`/v1/erasure/${seq}/confirm`} body={{}} dry={value} again={again} ground={value.ground ?? "as asked"} />
+    </>
   );
 }
 

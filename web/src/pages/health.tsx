@@ -1,3 +1,4 @@
+import { Fragment } from "preact";
 import { useState } from "preact/hooks";
 import { ask, type Cell, json, type Question, query } from "../api";
 import { since, spell } from "../age";
@@ -159,55 +160,57 @@ function Sources({ sources }: { sources: Source[] }) {
         <tbody>
           {sources.map((each) => {
             const key = `${each.submitter} ${each.id ?? ""}`;
-            return [
-              <tr key={key} class={each.missing > 0 ? "trouble" : ""}>
-                <td data-label="Source">
-                  <Name text={each.id} />
-                </td>
-                <td data-label="Submitter">
-                  <Name text={each.submitter} />
-                </td>
-                <td data-label="Last heard" class="time">
-                  <a href={`#/record/${each.lastSeq}`}>
-                    <Time at={each.lastAt} />
-                  </a>{" "}
-                  {each.silent && <Pill text={`silent ${spell(since(each.lastAt))}`} tone="warn" />}
-                </td>
-                <td data-label="Last number" class="n">
-                  {each.lastNumber === null ? <span class="dim">counts none</span> : count(each.lastNumber)}
-                </td>
-                <td data-label="Gaps">
-                  {each.missing + each.repeated > 0 ? (
-                    <button type="button" class="value" aria-expanded={open === key} onClick={() => set(open === key ? undefined : key)}>
-                      {each.missing > 0 && <Pill text={`${count(each.missing)} missing`} tone="bad" />} {each.repeated > 0 && <Pill text={`${count(each.repeated)} repeated`} tone="warn" />}
-                    </button>
-                  ) : each.lastNumber === null ? (
-                    <None />
-                  ) : (
-                    <Pill text="none" tone="good" />
-                  )}
-                </td>
-                <td data-label="Lag" class="n" title={`median ${spell(each.late)}, at most ${spell(each.most)}`}>
-                  <Measure text={spell(Math.max(0, each.late))} warn={each.late > LATE_S} />
-                </td>
-                <td data-label="Clock ahead" class="n">
-                  <Measure text={each.ahead > 0 ? spell(each.ahead) : "no"} warn={each.ahead > AHEAD_S} />
-                </td>
-                <td data-label="Key age" class="n">
-                  {each.granted ? <Grantage grant={each.granted} /> : <None />}
-                </td>
-                <td data-label="Records" class="n">
-                  {count(each.records)}
-                </td>
-              </tr>,
-              open === key && (
-                <tr key={`${key} gaps`} class="inner">
-                  <td colSpan={9}>
-                    <Gaps source={each} />
+            return (
+              <Fragment key={key}>
+                <tr class={each.missing > 0 ? "trouble" : ""}>
+                  <td data-label="Source">
+                    <Name text={each.id} />
+                  </td>
+                  <td data-label="Submitter">
+                    <Name text={each.submitter} />
+                  </td>
+                  <td data-label="Last heard" class="time">
+                    <a href={`#/record/${each.lastSeq}`}>
+                      <Time at={each.lastAt} />
+                    </a>{" "}
+                    {each.silent && <Pill text={`silent ${spell(since(each.lastAt))}`} tone="warn" />}
+                  </td>
+                  <td data-label="Last number" class="n">
+                    {each.lastNumber === null ? <span class="dim">counts none</span> : count(each.lastNumber)}
+                  </td>
+                  <td data-label="Gaps">
+                    {each.missing + each.repeated > 0 ? (
+                      <button type="button" class="value" aria-expanded={open === key} onClick={() => set(open === key ? undefined : key)}>
+                        {each.missing > 0 && <Pill text={`${count(each.missing)} missing`} tone="bad" />} {each.repeated > 0 && <Pill text={`${count(each.repeated)} repeated`} tone="warn" />}
+                      </button>
+                    ) : each.lastNumber === null ? (
+                      <None />
+                    ) : (
+                      <Pill text="none" tone="good" />
+                    )}
+                  </td>
+                  <td data-label="Lag" class="n" title={`median ${spell(each.late)}, at most ${spell(each.most)}`}>
+                    <Measure text={spell(Math.max(0, each.late))} warn={each.late > LATE_S} />
+                  </td>
+                  <td data-label="Clock ahead" class="n">
+                    <Measure text={each.ahead > 0 ? spell(each.ahead) : "no"} warn={each.ahead > AHEAD_S} />
+                  </td>
+                  <td data-label="Key age" class="n">
+                    {each.granted ? <Grantage grant={each.granted} /> : <None />}
+                  </td>
+                  <td data-label="Records" class="n">
+                    {count(each.records)}
                   </td>
                 </tr>
-              ),
-            ];
+                {open === key && (
+                  <tr class="inner">
+                    <td colSpan={9}>
+                      <Gaps source={each} />
+                    </td>
+                  </tr>
+                )}
+              </Fragment>
+            );
           })}
         </tbody>
       </table>

@@ -18,7 +18,7 @@ export interface Dry {
   last_at: string | null;
   segments: { start: number; end: number; entries: number; bytes: number }[];
   holds: { hold: string; reason: string; entries: number }[];
-  stays?: Record<string, unknown>;
+  stays?: { facts: number | null; contents: number | null; some: number[] }; // of a subject: where its identifier stands besides; null where that takes too long to find
   requested_by?: string;
   ground?: string;
 }
@@ -66,12 +66,19 @@ export function Preview({ dry }: { dry: Dry }) {
         {dry.persons > 0 && <Row name="Named in">{count(dry.persons_named_in)} entries in all: a person goes from every one</Row>}
         <Row name="Made anew">{dry.segments.length === 0 ? "no sealed segment" : `${count(dry.segments.length)} sealed segments, ${(bytes / 1e6).toFixed(1)} MB`}</Row>
         {dry.stays && (
-          <Row name="Stays all the same">
-            <Shown
-              text={Object.entries(dry.stays)
-                .map(([name, n]) => `${name.replaceAll("_", " ")}: ${typeof n === "object" ? JSON.stringify(n) : n}`)
-                .join(" · ")}
-            />
+          <Row name="Stays">
+            {dry.stays.facts === 0 && dry.stays.contents === 0 ? (
+              "nothing else has the identifier in it"
+            ) : (
+              <>
+                the identifier in facts of {many(dry.stays.facts)}, in contents of {many(dry.stays.contents)} that were not chosen{" "}
+                {dry.stays.some.slice(0, 12).map((seq) => (
+                  <a key={seq} href={`#/record/${seq}`} class="range-of">
+                    {seq}
+                  </a>
+                ))}
+              </>
+            )}
           </Row>
         )}
         <Row name="Of the log at">
@@ -81,6 +88,8 @@ export function Preview({ dry }: { dry: Dry }) {
     </section>
   );
 }
+
+const many = (entries: number | null): string => (entries === null ? "entries that take too long to count" : entries === 1 ? "1 entry" : `${count(entries)} entries`);
 
 function Row({ name, children }: { name: string; children: ComponentChildren }) {
   return (
