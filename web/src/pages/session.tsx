@@ -232,7 +232,7 @@ function StepRow({ step, after }: { step: Step; after: number | null }) {
       </td>
       {cell("agent", "Agent", text(row, "agent"))}
       {cell("tool_name", "Tool", text(row, "tool_name"))}
-      {cell("resource_id", "Resource", text(row, "resource"))}
+      {cell(String(row.resource_column), "Resource", text(row, "resource"))}
       {cell("policy_effect", "Policy", text(row, "policy_effect"))}
       <td data-label="Approval">{text(row, "approval_outcome") === null ? <span class="none">–</span> : <ValueText column="approval_outcome" value={text(row, "approval_outcome")!} />}</td>
       {cell("outcome_status", "Outcome", text(row, "outcome_status"))}

@@ -102,7 +102,8 @@ FROM one ORDER BY actions DESC, submitter`,
 export function steps(which: Which): Question {
   return {
     sql: `WITH act AS MATERIALIZED (SELECT seq, first_seq, last_seq, epoch_us("time") AS us, submitter, action_id, coalesce(identity_agent_id, identity_agent_name) AS agent,
-tool_name, tool_effect, coalesce(resource_id, resource_name, resource_destination) AS resource, policy_effect, policy_mode, policy_rule, policy_reason, approval_outcome,
+tool_name, tool_effect, coalesce(resource_id, resource_name, resource_destination) AS resource,
+CASE WHEN resource_id IS NOT NULL THEN 'resource_id' WHEN resource_name IS NOT NULL THEN 'resource_name' ELSE 'resource_destination' END AS resource_column, policy_effect, policy_mode, policy_rule, policy_reason, approval_outcome,
 coalesce(approval_approver, approval_approver_commitment) AS approver, outcome_status, outcome_error_type, outcome_duration_ns, execution, resource_trust,
 outcome_result_commitment IS NOT NULL AS answered, stages, epoch_us(recorded_at) AS recorded, "time"
 FROM actions WHERE ${bound(which)}),

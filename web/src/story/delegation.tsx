@@ -6,6 +6,7 @@ import { sessionAt } from "../view";
 import { many } from "./step";
 
 const BOXES = 60;
+const MOST_DEEP = 12; // what is deeper is not moved further to the right
 
 /** Somebody in whose name others act, or an action that set off others; with what it did itself. */
 interface Party {
@@ -52,7 +53,7 @@ export function Delegation({ rows, start }: { rows: Row[]; start?: number }) {
             {parties.map((party) => (
               <tr key={party.id} class={trouble(party).denied ? "trouble" : ""}>
                 <td class="who" data-label="Who">
-                  <span style={{ paddingInlineStart: `${party.depth * 1.1}rem` }} class="name">
+                  <span style={{ paddingInlineStart: `${Math.min(party.depth, MOST_DEEP) * 1.1}rem` }} class="name">
                     {party.depth > 0 && <span class="dim">↳ </span>}
                     <Shown text={nameOf(party)} />
                   </span>
@@ -174,9 +175,10 @@ function treeOf(rows: Row[]): Map<string, Party> {
   };
   const roots = new Map<string, Party>();
   const calls = new Map<Row, Party>();
+  let parties = 0;
   const party = (into: Map<string, Party>, above: Party | undefined, kind: Party["kind"], name: string, known: string, row: Row): Party => {
     const place = `${kind} ${name}`;
-    const is = into.get(place) ?? { id: `${above?.id ?? ""}/${place}`, kind, name, known, first: Number(row.seq), own: [], below: new Map(), depth: above ? above.depth + 1 : 0 };
+    const is = into.get(place) ?? { id: String((parties += 1)), kind, name, known, first: Number(row.seq), own: [], below: new Map(), depth: above ? above.depth + 1 : 0 };
     into.set(place, is);
     return is;
   };
