@@ -85,10 +85,15 @@ async def post_evidence(request: Request) -> Response:
     cost = _BYTES_EACH * (len(choice.seqs) + len(choice.ids) + (result.row_count if sql else 0))
     async with request.app.state.evidence.of(principal.name, cost):
         made, seq = await asyncio.to_thread(_make, serving, asked, answer)
-    more = choice.subject is not None and result.truncated
-    return _response(
-        made, seq, {"Ledger-Evidence-Next": str(max(named_seqs(result.body)) + 1)} if more else {}
-    )
+    more = {}
+    if sql and result.truncated:
+        following = choice.subject is not None
+        more = (
+            {"Ledger-Evidence-Next": str(max(named_seqs(result.body)) + 1)}
+            if following
+            else {"Ledger-Evidence-Truncated": "true"}
+        )
+    return _response(made, seq, more)
 
 
 def _subjects(request: Request, choice: Choice) -> tuple[str, dict[str, Value]]:

@@ -3,6 +3,8 @@
 import random
 import re
 import socket
+import tempfile
+from pathlib import Path
 
 import duckdb
 
@@ -37,8 +39,7 @@ class World:
         self.tab = None
 
     def make(self, name, log, cuts, seed=SEED):
-        data = self.base / name / "data"
-        data.parent.mkdir()
+        data = Path(tempfile.mkdtemp(prefix=name, dir=self.base)) / "data"
         write_folder(data, log, list(cuts))
         data.chmod(0o700)
         key = data / "log.key"

@@ -105,6 +105,13 @@ def test_who_may_not_see_contents_gets_entries_and_proofs_and_commitments_alone(
     assert verify_evidence(path, story.key).verdict == "holds"
 
 
+def test_a_selection_that_was_cut_says_so_and_one_that_was_not_does_not(server, story):
+    body = {"sql": "SELECT seq FROM records ORDER BY seq"}
+    cut, whole = asked(server, **body, limit=1), asked(server, **body)
+    assert (cut.headers["ledger-evidence-entries"], cut.headers["ledger-evidence-truncated"]) == ("1", "true")
+    assert "ledger-evidence-truncated" not in whole.headers
+
+
 def test_who_may_not_read_gets_nothing(server, story):
     with server.as_("writer") as client:
         for body in ({"seqs": [story.seqs[1]]}, {"sql": "SELECT 0 AS seq"}, {"ids": ["story-0"]}):

@@ -6,7 +6,7 @@ import type { PageProps } from "../pages";
 import { ALARMS, Forget, useMemory } from "../parts/alarm";
 import { ProblemBox } from "../parts/problem";
 import { type Finding, type Kind, LATE_MIN, type Progress, type Told } from "../proof/check";
-import { type Checked, confirmKey, type Memory } from "../proof/memory";
+import { type Checked, confirmKey, type Memory, others } from "../proof/memory";
 import { fingerprint } from "../proof/note";
 import { isRunning, type Run, start, stop, useRun } from "../proof/run";
 import { count, plain, Shown, Time } from "../text";
@@ -219,6 +219,7 @@ function Places({ of }: { of: number[] }) {
 
 function Known({ memory, who }: { memory: Memory; who: Who }) {
   const [given, set] = useState("");
+  const elsewhere = others(who.origin);
   const known = memory.keys.some(([text]) => text === given.trim());
   return (
     <section class="known" aria-label="What this browser knows">
@@ -259,6 +260,16 @@ function Known({ memory, who }: { memory: Memory; who: Who }) {
             <span class="name root">{memory.root}</span>
           </dd>
         </div>
+        {elsewhere.length > 0 && (
+          <div class="row">
+            <dt class="warn">Other logs</dt>
+            <dd>
+              seen at this address under other names: <Shown text={elsewhere.join(", ")} />
+              <br />
+              <span class="dim">If this is to be the log that you knew, ask why it has another name: of another log nothing was remembered, and nothing is compared.</span>
+            </dd>
+          </div>
+        )}
         {memory.alarm && (
           <div class="row">
             <dt class="bad">{ALARMS[memory.alarm.kind]}</dt>

@@ -20,6 +20,7 @@ interface Made {
   entries: number;
   entry: number;
   bytes: number;
+  cut: boolean; // the selection was larger than an answer is
 }
 
 interface Given {
@@ -113,6 +114,7 @@ function Done({ made }: { made: Made }) {
         Saved <b class="name"><Shown text={made.name} /></b>: {count(made.entries)} {made.entries === 1 ? "entry" : "entries"}, {size(made.bytes)}. Entry{" "}
         <a href={`#/record/${made.entry}`}>{made.entry}</a> of the log says so.
       </p>
+      {made.cut && <p class="warn">Not all of it: the selection has more rows than an answer. Narrow it down, and make several.</p>}
       <p class="dim small">
         To check it: <code>agent-ledger verify {made.name}</code>, or open <code>verify.html</code> of it.
       </p>
@@ -126,7 +128,7 @@ async function evidence(body: object, signal: AbortSignal): Promise<Made> {
   const data = await answer.blob();
   download(name, data);
   const said = (header: string): number => Number(answer.headers.get(header));
-  return { name, entries: said("Ledger-Evidence-Entries"), entry: said("Ledger-Evidence-Entry"), bytes: data.size };
+  return { name, entries: said("Ledger-Evidence-Entries"), entry: said("Ledger-Evidence-Entry"), bytes: data.size, cut: answer.headers.has("Ledger-Evidence-Truncated") };
 }
 
 const size = (bytes: number): string => (bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);

@@ -38,18 +38,35 @@ export interface Alarm {
   proof?: string; // fork.proof: both, and that they contradict each other
 }
 
-const name = (origin: string): string => `agent-ledger-seen ${origin}`;
+const PREFIX = "agent-ledger-seen ";
+const name = (origin: string): string => PREFIX + origin;
 const kept = new Map<string, Memory>(); // for a browser that keeps nothing: then it holds for this page
 const heard = new Set<() => void>();
 
 export function recall(origin: string): Memory | undefined {
   try {
     const text = localStorage.getItem(name(origin));
-    if (text !== null) return JSON.parse(text) as Memory;
+    const memory: unknown = text === null ? null : JSON.parse(text);
+    if (isMemory(memory)) return memory;
   } catch {
     // not there, or not readable
   }
   return kept.get(origin);
+}
+
+/** What another release wrote differently is as good as nothing. */
+function isMemory(value: unknown): value is Memory {
+  const { first, note, root, size, keys } = (value ?? {}) as Partial<Memory>;
+  return typeof first === "string" && typeof note === "string" && typeof root === "string" && Number.isSafeInteger(size) && Array.isArray(keys);
+}
+
+/** The other logs that were seen at this address: one that took the place of another under a new name contradicts nothing, and is told. */
+export function others(origin: string): string[] {
+  try {
+    return Object.keys(localStorage).filter((each) => each.startsWith(PREFIX) && each !== name(origin)).map((each) => each.slice(PREFIX.length));
+  } catch {
+    return [];
+  }
 }
 
 export function remember(origin: string, memory: Memory): void {

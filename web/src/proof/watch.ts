@@ -63,7 +63,7 @@ export async function look(origin: string, note: string, before: Memory | undefi
   const root = hex(now.root);
   const learnt = { note, size: now.size, root, at: new Date().toISOString(), keys: terms.map(({ key, start }): [string, number] => [key.text, start]) };
   if (!before) {
-    remember(origin, { first: terms[0]!.key.text, since: learnt.at, confirmed: false, ...learnt });
+    if (!recall(origin)) remember(origin, { first: terms[0]!.key.text, since: learnt.at, confirmed: false, ...learnt });
     return { ...now, terms };
   }
   if (now.size < before.size) {
