@@ -254,6 +254,10 @@ def test_a_blast_radius_leads_from_a_choice_to_counts_the_search_and_a_file(tab)
     reach.wait_for()
     tab.page.get_by_role("link", name="In the search").click()
     tab.counts(60)
+    tab.page.locator("tbody tr").first.get_by_role("button", name="vendor-").first.click()
+    tab.page.get_by_role("link", name="What it reached").click()
+    reach.get_by_role("region", name="Agents").wait_for()
+    assert "what=resource&value=vendor-" in tab.page.url
     tab.open("#/blast?what=agent&value=nobody%3Cb%3E&last=constructor").page.get_by_text(
         "No action of it is recorded"
     ).wait_for()

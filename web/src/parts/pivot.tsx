@@ -10,6 +10,18 @@ import { ProblemBox } from "./problem";
 const BAD: ReadonlySet<string> = new Set(["deny", "denied", "failure", "timeout", "rejected", "expired", "error"]);
 const GOOD: ReadonlySet<string> = new Set(["allow", "success", "approved"]);
 
+/** Columns whose values something may be reached with: as what the blast radius takes them. */
+const REACHES: Readonly<Record<string, string>> = {
+  agent: "agent",
+  credential: "credential",
+  tool_name: "tool",
+  tool_server: "server",
+  identity_principal: "user",
+  request_user: "user",
+  resource_id: "resource",
+  submitter: "submitter",
+};
+
 /** How a value of a column looks: a state as a pill, a name in the machine's type. */
 export function ValueText({ column, value }: { column: string; value: string }) {
   if (WORDS.has(column)) {
@@ -98,6 +110,7 @@ function Others({ column, value, below, view }: { column: string; value: string;
         {view && <a href={formatView(filtered(view, filter))}>+ Only these</a>}
         {view && <a href={formatView(filtered(view, { ...filter, not: true }))}>− Without these</a>}
         <a href={formatView(filtered(EVERYTHING, filter))}>All others with this value</a>
+        {REACHES[column] && <a href={`#/blast?${new URLSearchParams({ what: REACHES[column], value })}`}>What it reached</a>}
         <button type="button" onClick={() => void navigator.clipboard?.writeText(value)}>
           Copy
         </button>
