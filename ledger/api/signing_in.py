@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from ledger.api.queries import read_body
-from ledger.api.service import header, own_page, service, session_cookie
+from ledger.api.service import header, own_page, service, session_cookie, session_shown
 from ledger.console.files import PATH
 from ledger.console.oidc import (
     AT_ONCE,
@@ -23,6 +23,7 @@ from ledger.console.oidc import (
     Why,
     browser_cookie,
     format_browser_cookie,
+    person,
     redeem,
 )
 from ledger.console.sessions import format_cookie, parse_cookie
@@ -75,7 +76,12 @@ async def get_callback(request: Request) -> Response:
         if error.why is not Why.EXPIRED:  # which anybody can have: the server's log is not theirs to fill
             logger.warning("nobody was signed in: %s", error)
         return _to_page(f"#/sign-in/{error.why}", format_browser_cookie(name, "", secure=secure))
-    session = service(request).sessions.open(admitted.name, token)
+    sessions = service(request).sessions
+    if (before := session_shown(request)) is not None:
+        sessions.end(before)
+    session = sessions.open(
+        f"{admitted.name}\0{person(token)}", token
+    )  # many share a grant: nobody pushes out others
     return _to_page(
         "",
         format_cookie(name, session, secure=secure),
@@ -112,7 +118,7 @@ async def _redeemed(ins: SignIns, work: Callable[[], str]) -> str:
         raise SignInError(Why.BUSY, f"{AT_ONCE} issuers' answers are waited for")
     ins.redeeming += 1
     try:
-        return await asyncio.to_thread(work)
+        return await asyncio.get_running_loop().run_in_executor(ins.threads, work)
     finally:
         ins.redeeming -= 1
 

@@ -14,6 +14,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
@@ -128,6 +129,8 @@ class SignIns:
         self._key = secrets.token_bytes(32)
         self._used: dict[str, int] = {}
         self.redeeming = 0
+        # Threads of its own: an issuer that does not answer keeps nobody else waiting.
+        self.threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="sign-in")
 
     def begin(self, number: int, redirect_uri: str) -> Begun:
         """Send a browser to an issuer.
@@ -239,6 +242,15 @@ def redeem(returned: Returned, redirect_uri: str) -> str:
     return token
 
 
+def person(token: str) -> str:
+    """Whom a token that was redeemed is about, "" where it says nobody. Not for the log: sessions are counted by it.
+
+    Raises:
+        SignInError: it is no JWT.
+    """
+    return str(_claims(token).get("sub", ""))
+
+
 def _check_claims(claims: Mapping[str, Any], returned: Returned) -> None:
     """OpenID Connect Core 1.0, 3.1.3.7: of this issuer, for this client alone, of this sign-in."""
     provider = returned.provider
@@ -253,7 +265,9 @@ def _check_claims(claims: Mapping[str, Any], returned: Returned) -> None:
         raise SignInError(Why.FAILED, f"the ID token is not of {provider.issuer}")
     if not for_us or claims.get("azp", provider.client_id) != provider.client_id:
         raise SignInError(Why.FAILED, f"the ID token of {provider.issuer} is for somebody else")
-    if not isinstance(nonce, str) or not hmac.compare_digest(nonce.encode(), returned.nonce.encode()):
+    if not isinstance(nonce, str) or not hmac.compare_digest(
+        nonce.encode("utf-8", "surrogatepass"), returned.nonce.encode()
+    ):
         raise SignInError(Why.FAILED, f"the ID token of {provider.issuer} is of another sign-in")
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from ledger.cli.oidc import read_providers
 from ledger.console.oidc import LASTS_S, USED, SignInError, SignIns, Why
+from ledger.console.sessions import SESSIONS_OF_ONE
 from ledger.core.errors import Code, LedgerError
 from tests.console.browser import BUILT, Tab
 from tests.console.conftest import PAGE, Console
@@ -152,6 +153,7 @@ def test_a_parameter_twice_or_too_many_or_no_browser_is_nobody(browser):
         ({"nonce": "of another sign-in"}, Why.FAILED),
         ({"nonce": None}, Why.FAILED),
         ({"nonce": 7}, Why.FAILED),
+        ({"nonce": "\ud800"}, Why.FAILED),
         ({"aud": "another client"}, Why.FAILED),
         ({"aud": [CLIENT, "another client"]}, Why.FAILED),
         ({"aud": CLIENT, "azp": "another client"}, Why.FAILED),
@@ -206,6 +208,24 @@ def test_a_session_ends_with_its_id_token(browser, provider):
             break
     assert time.time() < ends + 1
     time.sleep(max(0.0, ends - time.time()))
+    assert browser.signed_in() is None
+
+
+def test_many_share_a_grant_and_none_of_them_pushes_out_another(server, browser, provider):
+    provider.claims = {"sub": "first"}
+    browser.go(browser.returned())
+    before = dict(browser.client.cookies)
+    for number in range(SESSIONS_OF_ONE):
+        provider.claims = {"sub": f"colleague {number}"}
+        other = Browser(server)
+        other.go(other.returned())
+        assert other.signed_in() == "analysts"
+        other.client.close()
+    assert browser.signed_in() == "analysts"
+    browser.go(browser.returned())  # again in the same browser: the session before it ends
+    assert browser.signed_in() == "analysts"
+    browser.client.cookies.clear()
+    browser.client.cookies.update(before)
     assert browser.signed_in() is None
 
 

@@ -175,6 +175,41 @@ def test_a_record_is_proved_step_by_step_and_its_receipt_saved(world, data):
     assert page.locator(".checks .bad").count() == 0
 
 
+def test_what_a_server_says_is_gone_or_shows_in_part_is_not_proved_by_its_word(world, data):
+    page = world.open("#/prove")
+    with world.server.client() as http:
+        bare = http.get("/v1/entries/700/receipt").content
+        by = http.get("/v1/entries/150").json()["retired_by"]
+        shown = http.get("/v1/entries/700").json()
+
+    def retired(route):
+        problem = {"type": "urn:agent-ledger:problem:retired", "title": "Retired", "retired_by": by}
+        if urlsplit(route.request.url).query:
+            return route.fulfill(status=410, json=problem)
+        return route.fulfill(body=bare)
+
+    cut = next(each for each in shown["contents"] if each["member"] == "request.text")
+    cut["salt"] += cut["value"][:4].encode().hex()  # the same bytes are hashed
+    cut["value"] = cut["value"][4:]
+    lies = [
+        (
+            "**/v1/entries/700/receipt*",
+            lambda route: route.fulfill(body=bare),
+            "no entry of the log is named",
+        ),
+        ("**/v1/entries/700/receipt*", retired, f"entry {by} does not say that it retired this one"),
+        ("**/v1/entries/700", lambda route: route.fulfill(json=shown), "does not give the commitment"),
+    ]
+    for path, lie, said in lies:
+        page.route(path, lie)
+        page.goto(f"{world.server.url}/console#/prove/700")
+        page.locator(".checks .bad", has_text=said).wait_for()
+        page.get_by_text("1 of it does not hold").wait_for()
+        page.unroute_all()
+        page.goto(f"{world.server.url}/console#/prove")
+        page.get_by_role("button", name="Verify the whole log").wait_for()
+
+
 def test_evidence_of_a_record_says_what_it_will_hold_and_verifies(world, data):
     page = world.open("#/prove/700")
     page.get_by_role("button", name="Evidence…").click()
@@ -284,6 +319,9 @@ def test_a_log_that_was_rolled_back_or_forked_or_replaced_is_an_alarm_on_every_p
     world.serve(world.make("forked", filled(1350, group=40), (601,)))
     world.open("#/prove")
     bar.get_by_text("Forked.").wait_for()
+    page.locator(
+        "section.verdict.wrong h2", has_text="1 finding"
+    ).wait_for()  # the check before it found none
     with page.expect_download() as saving:
         bar.get_by_role("button", name="Save the proof").click()
     forked = verify_fork(parse_fork(saving.value.path().read_bytes()), SIGNER.key)

@@ -8,7 +8,7 @@ import { ProblemBox } from "../parts/problem";
 import { type Finding, type Kind, LATE_MIN, type Progress, type Told } from "../proof/check";
 import { type Checked, confirmKey, type Memory, others } from "../proof/memory";
 import { fingerprint } from "../proof/note";
-import { isRunning, type Run, start, stop, useRun } from "../proof/run";
+import { findingOf, isRunning, type Run, start, stop, useRun } from "../proof/run";
 import { count, plain, Shown, Time } from "../text";
 import { Proved } from "./proved";
 
@@ -120,7 +120,9 @@ function Result({ run, memory }: { run: Run | undefined; memory: Memory | undefi
   const report = run?.report ?? memory?.checked;
   if (!report) return null;
   const at = (report as Partial<Checked>).at ?? memory?.checked?.at;
-  const { findings, unlisted, size, from, told, seconds } = report;
+  const { unlisted, size, from, told, seconds } = report;
+  const alarm = memory?.alarm && findingOf(memory.alarm); // one that came after the check: its verdict does not outlive it
+  const findings = alarm && !report.findings.some(({ detail }) => detail === alarm.detail) ? [alarm, ...report.findings] : report.findings;
   const wrong = findings.length + unlisted;
   return (
     <section class={`verdict ${wrong ? "wrong" : "sound"}`} aria-label="Verdict">

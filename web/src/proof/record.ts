@@ -1,17 +1,18 @@
 // The proof of one record: from its bytes by the tree to the root that the log signed, and from there to what others and this browser saw; each step computed here.
 
 import { ask, type Entry, Problem } from "../api";
-import { hex, Refused, same, textOf, unhex } from "./bytes";
+import { hex, refuse, Refused, same, textOf, unhex } from "./bytes";
 import { canonical, commitment, type LogEntry, memberOf, parseEntry } from "./entry";
 import { count } from "../text";
-import { openCheckpoint, parseReceipt, type Receipt } from "./keys";
+import { openCheckpoint, parseReceipt, type Receipt, type Term } from "./keys";
 import { recall } from "./memory";
 import { type Checkpoint, cosignedAt, fingerprint, type Note, parseWitnessKey } from "./note";
-import { consistency, TILE, tile } from "./source";
+import { consistency, retiredIn, TILE, tile } from "./source";
 import { included, leafOf, rootBefore, type Step } from "./tree";
-import { keys, look } from "./watch";
+import { goesOn, keys, look } from "./watch";
 
 const CONTENTS = ["source.original", "request.text", "decision.prompt", "decision.output", "decision.reason", "tool.arguments", "policy.input", "approval.shown", "outcome.result"];
+const SALT = /^[0-9a-f]{32}$/;
 const PERSONS = ["request.user", "identity.principal", "approval.approver"];
 
 /** One thing that was checked: whether it holds, null where there is nothing to check. */
@@ -46,7 +47,7 @@ export async function prove(origin: string, seq: number, signal: AbortSignal): P
       checks.push({ what, good: false, detail: error.message });
     }
   };
-  const text = await receiptOf(seq, signal);
+  const { text, retiredBy } = await receiptOf(seq, signal);
   const receipt = parseReceipt(text);
   if (receipt.index !== seq) throw new Refused(`the receipt is of entry ${receipt.index}`);
   const { terms } = await keys();
@@ -63,8 +64,8 @@ export async function prove(origin: string, seq: number, signal: AbortSignal): P
   const leaf = receipt.extra ? leafOf(receipt.extra) : await stored(receipt, checkpoint.size, signal);
   let entry: LogEntry | null = null;
   let steps: Step[] = [];
-  await attempt("Entry", () => {
-    if (!receipt.extra) return "its bytes are retired by policy: the hash that is left of it is proved";
+  await attempt("Entry", async () => {
+    if (!receipt.extra) return retired(origin, seq, retiredBy, terms, signal);
     entry = parseEntry(receipt.extra, seq);
     return `${count(receipt.extra.length)} bytes of canonical JSON, which say that they are entry ${count(seq)}, recorded at ${entry.recorded_at}`;
   });
@@ -73,20 +74,33 @@ export async function prove(origin: string, seq: number, signal: AbortSignal): P
     return `${steps.length} hashes lead from the leaf to the root`;
   });
   checks.sort((one, other) => ORDER.indexOf(one.what) - ORDER.indexOf(other.what));
-  await attempt("This browser", () => remembered(origin, receipt.checkpoint, checkpoint, signal));
+  await attempt("This browser", () => remembered(origin, receipt.checkpoint, checkpoint, terms, signal));
   await witnessed(checks, checkpoint, signal);
   return { seq, entry, bytes: receipt.extra?.length ?? 0, leaf, steps, root: checkpoint.root, size: checkpoint.size, key: signer, checks, contents: entry ? await disclosed(entry, receipt, seq, signal) : [], receipt: text };
 }
 
 const ORDER = ["Entry", "Path", "Signature"];
 
-async function receiptOf(seq: number, signal: AbortSignal): Promise<string> {
+async function receiptOf(seq: number, signal: AbortSignal): Promise<{ text: string; retiredBy?: unknown }> {
   try {
-    return await (await ask(`/v1/entries/${seq}/receipt?entry=true`, { signal, fresh: true })).text();
+    return { text: await (await ask(`/v1/entries/${seq}/receipt?entry=true`, { signal, fresh: true })).text() };
   } catch (error) {
     if (!(error instanceof Problem) || error.code !== "retired") throw error;
-    return (await ask(`/v1/entries/${seq}/receipt`, { signal, fresh: true })).text();
+    return { text: await (await ask(`/v1/entries/${seq}/receipt`, { signal, fresh: true })).text(), retiredBy: error.said.retired_by };
   }
+}
+
+/** That an entry of the log's own retired this one: it is proved as every entry is. A server's word alone would hide what was altered or lost. */
+async function retired(origin: string, seq: number, by: unknown, terms: Term[], signal: AbortSignal): Promise<string> {
+  if (!Number.isSafeInteger(by)) return refuse("its bytes are not shown, and no entry of the log is named that retired them");
+  const receipt = parseReceipt((await receiptOf(by as number, signal)).text);
+  if (receipt.index !== by || !receipt.extra) return refuse(`entry ${by}, which is said to have retired it, is not shown`);
+  const shown = await openCheckpoint(receipt.checkpoint, terms);
+  included(leafOf(receipt.extra), receipt.index, shown, receipt.proof);
+  await remembered(origin, receipt.checkpoint, shown, terms, signal);
+  const { record, submitter } = parseEntry(receipt.extra, receipt.index);
+  if (submitter !== "log" || !retiredIn(record, receipt.index).some(({ from, to }) => from <= seq && seq < to)) return refuse(`entry ${by} does not say that it retired this one`);
+  return `its bytes are retired by policy, as entry ${by} says, which is proved likewise: the hash that is left of it is proved`;
 }
 
 async function stored({ index }: Receipt, size: number, signal: AbortSignal): Promise<Uint8Array> {
@@ -94,13 +108,14 @@ async function stored({ index }: Receipt, size: number, signal: AbortSignal): Pr
 }
 
 /** That the receipt's checkpoint is of the one log that was seen before, older or newer. */
-async function remembered(origin: string, note: string, shown: Checkpoint, signal: AbortSignal): Promise<string | null> {
+async function remembered(origin: string, note: string, shown: Checkpoint, terms: Term[], signal: AbortSignal): Promise<string | null> {
   const memory = recall(origin);
   if (memory?.alarm) throw new Refused(memory.alarm.detail);
   if (!memory || shown.size > memory.size) {
     if (!(await look(origin, note, memory))) throw new Refused(recall(origin)?.alarm?.detail ?? "it is not of the log that was seen before");
     return memory ? `the ${count(memory.size)} entries seen before are the beginning of these` : null;
   }
+  if (!goesOn(memory, terms)) throw new Refused(`this browser knows the log by the key ${memory.first}; what answers now proves other keys`);
   const seen = { origin, size: memory.size, root: unhex(memory.root) };
   const path = shown.size === seen.size ? [] : await consistency(shown.size, seen.size, signal);
   if (!same(rootBefore(shown.size, seen, path, shown.root), shown.root)) throw new Refused(`it is not of the log of ${count(seen.size)} entries that this browser saw`);
@@ -131,12 +146,13 @@ async function disclosed(entry: LogEntry, receipt: Receipt, seq: number, signal:
     if (typeof committed !== "string") continue;
     const content = shown.contents.find((each) => each.member === member) ?? shown.persons.find((each) => each.commitment === committed);
     if (content) {
-      const good = hex(commitment(content.salt, content.value)) === committed;
+      // A salt of another length could take over the beginning of the value: what is left would give the same hash.
+      const good = SALT.test(content.salt) && hex(commitment(content.salt, content.value)) === committed;
       found.push({ what: member, good, detail: good ? `with its salt it gives the commitment ${committed.slice(0, 16)}…` : "altered: with its salt it does not give the commitment that the entry has" });
-    } else if (shown.erased.includes(member)) found.push({ what: member, good: null, detail: "erased, as the log says; the commitment stays" });
-    else if (shown.withheld.includes(member)) found.push({ what: member, good: null, detail: "withheld: the ledger was never given it" });
+    } else if (shown.erased.includes(member)) found.push({ what: member, good: null, detail: "erased, as the server says; the commitment stays" });
+    else if (shown.withheld.includes(member)) found.push({ what: member, good: null, detail: "withheld, as the server says: the ledger was never given it" });
     else if (shown.hidden.includes(member)) found.push({ what: member, good: null, detail: "not for your role; the commitment is proved" });
-    else found.push({ what: member, good: false, detail: "missing: the log does not say that it was erased or withheld" });
+    else found.push({ what: member, good: false, detail: "missing: the server does not even say that it was erased or withheld" });
   }
   for (const { member } of shown.contents) {
     if (!found.some(({ what }) => what === member)) found.push({ what: member, good: false, detail: "altered: a content that the entry does not commit to" });

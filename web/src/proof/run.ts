@@ -6,7 +6,7 @@ import { told } from "../hooks";
 import { Refused } from "./bytes";
 import { check, type Finding, type Progress, type Report } from "./check";
 import { openCheckpoint } from "./keys";
-import { recall, remember } from "./memory";
+import { type Alarm, recall, remember } from "./memory";
 import { checkpoint } from "./source";
 import { agrees } from "./sha256";
 import { keys, look } from "./watch";
@@ -65,7 +65,7 @@ async function verify(origin: string, since: boolean, signal: AbortSignal): Prom
   const note = await checkpoint(signal);
   await look(origin, note, before); // what contradicts what was seen is an alarm, and the first finding; what is shown is checked all the same
   const alarm = recall(origin)?.alarm;
-  const first: Finding[] = alarm ? [{ kind: alarm.kind === "rolled-back" || alarm.kind === "forked" ? alarm.kind : "altered", seq: null, detail: alarm.detail }] : [];
+  const first: Finding[] = alarm ? [findingOf(alarm)] : [];
   let shown: Awaited<ReturnType<typeof openCheckpoint>>;
   const { terms } = await keys();
   try {
@@ -85,6 +85,9 @@ async function verify(origin: string, since: boolean, signal: AbortSignal): Prom
   }
   return report;
 }
+
+/** What an alarm is in a verdict. */
+export const findingOf = ({ kind, detail }: Alarm): Finding => ({ kind: kind === "rolled-back" || kind === "forked" ? kind : "altered", seq: null, detail });
 
 const broken = (findings: Finding[]): Report => ({
   from: 0,

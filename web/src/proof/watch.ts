@@ -63,6 +63,7 @@ export async function look(origin: string, note: string, before: Memory | undefi
   const root = hex(now.root);
   const learnt = { note, size: now.size, root, at: new Date().toISOString(), keys: terms.map(({ key, start }): [string, number] => [key.text, start]) };
   if (!before) {
+    // Two may ask at once for the first time: what one of them has remembered meanwhile stays, and the next look holds against it.
     if (!recall(origin)) remember(origin, { first: terms[0]!.key.text, since: learnt.at, confirmed: false, ...learnt });
     return { ...now, terms };
   }
@@ -92,7 +93,7 @@ export async function look(origin: string, note: string, before: Memory | undefi
 }
 
 /** The same first key, and every key in its place as far as both know them. Fewer than before are those of an older copy: its size tells. */
-function goesOn(before: Memory, terms: Term[]): boolean {
+export function goesOn(before: Memory, terms: Term[]): boolean {
   return before.first === terms[0]!.key.text && before.keys.slice(0, terms.length).every(([text, start], at) => terms[at]!.key.text === text && terms[at]!.start === start);
 }
 
