@@ -20,6 +20,7 @@ _NEEDED: Final[Mapping[Operation | None, tuple[str, ...]]] = {
         "GET /console/oidc",
         "POST /console/oidc",
         "GET /console/oidc/callback",
+        "GET /console/oidc/callback/{issuer}",
     ),
     Operation.POST: (
         "POST /v1/records",

@@ -67,8 +67,9 @@ async def post_issuer(request: Request) -> Response:
 
 
 @router.get(CALLBACK)
+@router.get(f"{CALLBACK}/{{issuer}}")
 async def get_callback(request: Request) -> Response:
-    """Where the issuer sends the browser back. Leads to the console, signed in or with why not, and nowhere else whatever was said."""
+    """Where an issuer sends the browser back, each to an address of its own. Leads to the console, signed in or with why not, and nowhere else whatever was said."""
     name, secure = session_cookie(request)
     try:
         admitted, token = await _signed_in(request, name)
@@ -98,7 +99,8 @@ async def _signed_in(request: Request, name: str) -> tuple[Principal, str]:
         raise SignInError(Why.EXPIRED, f"it came back with more than {MAX_PARAMETERS} parameters") from None
     serving = service(request)
     ins = serving.sign_ins
-    returned = ins.take_back(given, parse_cookie(header(request, b"cookie"), browser_cookie(name)))
+    browser = parse_cookie(header(request, b"cookie"), browser_cookie(name))
+    returned = ins.take_back(given, browser, request.url.path)
     redirect_uri = _redirect_uri(request, returned.provider)
     token = await _redeemed(ins, lambda: redeem(returned, redirect_uri))
     try:
@@ -145,4 +147,4 @@ def _redirect_uri(request: Request, provider: Provider) -> str:
             Code.FORBIDDEN, "say in the file of issuers where browsers come back to: redirect_uri of console"
         )
     shown = f"[{host}]" if ":" in host else host
-    return f"{request.scope['scheme']}://{shown}:{port}{CALLBACK}"
+    return f"{request.scope['scheme']}://{shown}:{port}{provider.path}"

@@ -13,6 +13,7 @@ token_endpoint = "https://login.example.com/token"
 
 import base64
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -45,6 +46,7 @@ MAX_FILE_BYTES: Final = 256 * 1024
 MAX_ISSUERS: Final = 20
 FETCH_TIMEOUT_S: Final = 10.0
 MAX_LEEWAY_S: Final = 300
+_BACK: Final = re.compile(re.escape(CALLBACK) + r"(/[a-z0-9-]{1,64})?", re.ASCII)
 _THIS_MACHINE: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 Algorithm = Literal[
@@ -59,7 +61,8 @@ class ConsoleSettings(Struct, frozen=True, forbid_unknown_fields=True):
         client_id: how the issuer knows this ledger.
         authorization_endpoint: where browsers are sent.
         token_endpoint: where this server trades codes for tokens.
-        redirect_uri: where browsers come back to: the ledger's own address, then `/console/oidc/callback`. Needed but on this machine.
+        redirect_uri: where browsers come back to: the ledger's own address, then `/console/oidc/callback`, where there are several issuers
+            with `/` and a name of this one behind it. Needed but on this machine.
         client_secret_env: the variable that has the client's secret.
         client_secret_file: or the file. Neither: a public client, which PKCE alone protects.
         scope: what is asked for.
@@ -137,9 +140,17 @@ def read_providers(path: Path, environment: Mapping[str, str] = os.environ) -> l
     Raises:
         LedgerError: `oidc-file`: what is wrong with it.
     """
-    return [
-        _provider(path, each, each.console, environment) for each in _read(path) if each.console is not None
+    named = [(each, each.console) for each in _read(path) if each.console is not None]
+    made = [
+        _provider(path, issuer, console, environment, CALLBACK if len(named) == 1 else f"{CALLBACK}/{number}")
+        for number, (issuer, console) in enumerate(named)
     ]
+    if len({each.path for each in made}) < len(made):
+        raise _refused(
+            path,
+            f"several issuers have one redirect_uri, and could have each other's codes: give each its own, {CALLBACK}/<name>",
+        )
+    return made
 
 
 @contextmanager
@@ -193,7 +204,7 @@ class _Exchanging:
 
 
 def _provider(
-    path: Path, issuer: IssuerSettings, console: ConsoleSettings, environment: Mapping[str, str]
+    path: Path, issuer: IssuerSettings, console: ConsoleSettings, environment: Mapping[str, str], back: str
 ) -> Provider:
     token = _endpoint(path, issuer, "token_endpoint", console.token_endpoint)
     login = _endpoint(path, issuer, "authorization_endpoint", console.authorization_endpoint)
@@ -203,26 +214,30 @@ def _provider(
         raise _refused(path, f"the client secret of {issuer.issuer!a}: {error}") from None
     if "openid" not in console.scope.split():
         raise _refused(path, f"scope of {issuer.issuer!a} has no `openid`: there would be no ID token")
+    redirect_uri = console.redirect_uri
     return Provider(
         issuer=issuer.issuer,
         label=console.label or login.host,
         client_id=console.client_id,
         authorization_endpoint=console.authorization_endpoint,
-        redirect_uri=None if console.redirect_uri is None else _returning(path, console.redirect_uri),
+        redirect_uri=redirect_uri,
+        path=back if redirect_uri is None else _returning(path, redirect_uri),
         scope=console.scope,
         exchange=_Exchanging(token, _rules(path, issuer), console.client_id, secret),
     )
 
 
 def _returning(path: Path, url: str) -> str:
-    """An address to come back to: ours, over TLS or on this machine."""
+    """The path of an address to come back to: ours, over TLS or on this machine."""
     try:
         at = parse_endpoint(url, allow_private=urlsplit(url).hostname in _THIS_MACHINE)
     except ValueError as error:
         raise _refused(path, f"redirect_uri: {error}") from None
-    if at.path != CALLBACK:
-        raise _refused(path, f"redirect_uri is the ledger's own address, then {CALLBACK}")
-    return url
+    if not _BACK.fullmatch(at.path):
+        raise _refused(
+            path, f"redirect_uri is the ledger's own address, then {CALLBACK} or {CALLBACK}/<name>"
+        )
+    return at.path
 
 
 def _read(path: Path) -> Sequence[IssuerSettings]:

@@ -69,7 +69,8 @@ class Provider(NamedTuple):
         label: what the page calls it.
         client_id: how it knows this ledger; what its ID tokens say as `aud`.
         authorization_endpoint: where a browser is sent.
-        redirect_uri: where it comes back to; None: the address on this machine that it asked.
+        redirect_uri: where it comes back to; None: `path` at the address on this machine that it asked.
+        path: that of `redirect_uri`, this issuer's alone: what comes back there is its answer and nobody else's (RFC 9700, 4.4.2.2).
         scope: what is asked for, `openid` among it.
         exchange: trades the parameters of a token request for the answer's body, or raises ExchangeError.
     """
@@ -79,6 +80,7 @@ class Provider(NamedTuple):
     client_id: str
     authorization_endpoint: str
     redirect_uri: str | None
+    path: str
     scope: str
     exchange: Exchange
 
@@ -161,12 +163,13 @@ class SignIns:
         join = "&" if "?" in provider.authorization_endpoint else "?"
         return Begun(f"{provider.authorization_endpoint}{join}{urlencode(asked)}", browser)
 
-    def take_back(self, given: Sequence[tuple[str, str]], browser: str | None) -> Returned:
+    def take_back(self, given: Sequence[tuple[str, str]], browser: str | None, path: str) -> Returned:
         """Look at what a browser came back with.
 
         Args:
             given: the parameters of the address, each as often as it is there.
             browser: what its cookie has, None where it shows none.
+            path: where it came to.
 
         Raises:
             SignInError: it is not this browser's, not of now, not the first time, or no.
@@ -185,6 +188,8 @@ class SignIns:
         if state in self._used:
             raise SignInError(Why.EXPIRED, "it has come back before")
         provider = self.providers[int(number)]
+        if path != provider.path:
+            raise SignInError(Why.FAILED, "the answer came to another issuer's address")
         if said.get("iss", provider.issuer) != provider.issuer:  # RFC 9207: an answer of another issuer
             raise SignInError(Why.FAILED, "the answer says that it is another issuer's")
         if "error" in said:

@@ -31,6 +31,7 @@ ASKED = {
     "GET /console/oidc": ("/console/oidc", {}, 200),
     "POST /console/oidc": ("/console/oidc", {"json": {"issuer": 0}}, 403),
     "GET /console/oidc/callback": ("/console/oidc/callback?code=x&state=x", {}, 303),
+    "GET /console/oidc/callback/{issuer}": ("/console/oidc/callback/x?code=x&state=x", {}, 303),
     "POST /v1/records": ("/v1/records", None, 201),
     "POST /v1/traces": ("/v1/traces", SPANS, 200),
     "POST /v1/logs": ("/v1/logs", SPANS, 200),

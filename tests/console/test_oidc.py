@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from ledger.cli.oidc import read_providers
-from ledger.console.oidc import LASTS_S, USED, SignInError, SignIns, Why
+from ledger.console.oidc import CALLBACK, LASTS_S, USED, SignInError, SignIns, Why
 from ledger.console.sessions import SESSIONS_OF_ONE
 from ledger.core.errors import Code, LedgerError
 from tests.console.browser import BUILT, Tab
@@ -254,12 +254,12 @@ def ins(provider, tmp_path):
 
 def came(begun):
     state = parse_qs(urlsplit(begun.to).query)["state"][0]
-    return [("code", "c"), ("state", state)], begun.browser
+    return [("code", "c"), ("state", state)], begun.browser, CALLBACK
 
 
-def why(ins, given, browser):
+def why(ins, given, browser, path=CALLBACK):
     with pytest.raises(SignInError) as caught:
-        ins.take_back(given, browser)
+        ins.take_back(given, browser, path)
     return caught.value.why
 
 
@@ -276,7 +276,7 @@ def test_a_state_is_of_one_server_and_cannot_be_made_by_others(ins, provider, tm
     signing, clock = ins
     other = SignIns(signing.providers, lambda: clock[0])
     assert why(signing, *came(other.begin(0, "http://127.0.0.1/"))) is Why.EXPIRED
-    given, browser = came(signing.begin(0, "http://127.0.0.1/"))
+    given, browser, _ = came(signing.begin(0, "http://127.0.0.1/"))
     longer = given[1][1].replace(f"{int(clock[0]) + LASTS_S}", "999999999999")
     assert why(signing, [given[0], ("state", longer)], browser) is Why.EXPIRED
 
@@ -339,6 +339,7 @@ def test_behind_a_proxy_the_file_must_say_where_browsers_come_back_to(provider, 
         {"redirect_uri": "https://ledger.example.com/console"},
         {"redirect_uri": "http://ledger.example.com/console/oidc/callback"},
         {"redirect_uri": "https://ledger.example.com/console/oidc/callback?to=x"},
+        {"redirect_uri": "https://ledger.example.com/console/oidc/callback/../.."},
         {"role": "admin"},
     ],
 )
@@ -347,6 +348,21 @@ def test_a_file_that_is_not_understood_is_refused(provider, tmp_path, wrong):
         read_providers(provider.file(tmp_path / "issuers.toml", **wrong))
     assert caught.value.code is Code.OIDC_FILE
     assert SECRET not in caught.value.detail
+
+
+def test_what_came_to_the_address_of_another_issuer_is_nobodys(server, browser, provider, tmp_path):
+    address = browser.returned().replace(CALLBACK, f"{CALLBACK}/another")
+    browser.refused(address, Why.FAILED)  # a mix-up: the code of one, brought to the other
+    assert provider.codes  # it was not asked about it
+    one = provider.file(tmp_path / "one.toml").read_text()
+    both = tmp_path / "issuers.toml"
+    both.write_text(one + one.replace(NAME, "https://another.example"))
+    assert [each.path for each in read_providers(both)] == [f"{CALLBACK}/0", f"{CALLBACK}/1"]
+    at = 'redirect_uri = "https://ledger.example.com/console/oidc/callback/same"\n'
+    both.write_text((one + at) + (one + at).replace(NAME, "https://another.example"))
+    with pytest.raises(LedgerError, match="give each its own") as caught:
+        read_providers(both)
+    assert caught.value.code is Code.OIDC_FILE
 
 
 def test_where_a_browser_comes_back_to_is_the_files_word(provider, tmp_path):

@@ -258,6 +258,14 @@ def test_a_session_is_lanes_of_bars_that_tell_their_parts_denials_gaps_and_the_n
     assert page.get_by_text("Most of it was recorded more than 5 minutes").count() == 1
 
 
+def test_each_record_of_an_action_shows_the_whole_of_it(tab, seqs):
+    for name in ("intent", "decision", "approval", "outcome"):
+        tab.open(f"#/record/{seqs[f'pay-1-{name}']}").page.locator(
+            ".card.outcome", has_text="success"
+        ).wait_for()
+        tab.page.locator(".card.approval", has_text="bob@example.com").wait_for()
+
+
 def test_bars_are_reached_by_arrows_opened_by_enter_and_a_drag_looks_closer(tab, seqs):
     page = session(tab)
     page.locator("a.step").first.focus()

@@ -90,9 +90,12 @@ SELECT unnest([seq, first_seq, last_seq]) AS seq FROM hit UNION SELECT records.s
   };
 }
 
-/** Everything that is known of the action that an entry tells of. */
+/** Everything that is known of the action that an entry tells of: its only record, its first or last, or one between that names it. */
 export const oneAction = (seq: number): Question => ({
-  sql: "SELECT * FROM actions WHERE seq = $seq OR first_seq = $seq OR last_seq = $seq ORDER BY seq = $seq DESC",
+  sql: `WITH told AS MATERIALIZED (SELECT submitter AS who, action_id AS what FROM records WHERE seq = $seq)
+SELECT * FROM actions WHERE seq = $seq OR first_seq = $seq OR last_seq = $seq
+OR (first_seq < $seq AND last_seq > $seq AND action_id = (SELECT what FROM told) AND submitter = (SELECT who FROM told))
+ORDER BY seq = $seq DESC`,
   parameters: { seq },
   limit: 1,
 });

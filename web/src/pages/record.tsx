@@ -78,7 +78,7 @@ export function Record({ seq, who }: { seq: number; who: Who }) {
       {action && <Action action={action} who={who} />}
       {stored.value && (
         <>
-          {!action && !joined.busy && !joined.problem && <p class="dim">This entry tells of no action: it is the log's own, or belongs to one told elsewhere.</p>}
+          {!action && !joined.busy && !joined.problem && <p class="dim">This entry tells of no action: it is the log's own, a note, or telemetry of one that another entry names.</p>}
           <Raw stored={stored.value} action={action} who={who} />
         </>
       )}
