@@ -115,31 +115,45 @@ def test_what_was_checked_and_by_whom_stands_behind_the_state_on_every_page(worl
 
 def test_a_witness_counts_where_his_line_holds_here_and_not_because_the_server_says_so(world, data):
     page = world.open("#/prove")
+    page.get_by_role("region", name="What this browser knows").wait_for()
     note = world.server.client().get("/checkpoint").content
     text = parse_note(note).text
-    alice, bob = (
-        Cosigner(f"{name}.example/w", SigningKey(name.encode().ljust(32)), 1_800_000_000)
-        for name in ("alice", "bob")
+    alice, bob, carol, other = (
+        Cosigner(f"{name}.example/w", SigningKey(name.encode().ljust(32)), at)
+        for name, at in (
+            ("alice", 1_800_000_000),
+            ("bob", 1_800_000_000),
+            ("carol", 9 * 10**12),
+            ("other", 1),
+        )
     )
     forged = bob.line(text.replace(ORIGIN, "ledger.example/other"))
-    each = [
-        {"name": who.key.name[:-10], "key": str(who.key), "size": 1, "cosigned_at": 1, "problem": None}
-        for who in (alice, bob)
-    ]
-    shown = {
-        "/v1/witnesses": json.dumps({"quorum": "any", "witnesses": each}),
-        "/witnessed/checkpoint": note + (alice.line(text) + forged).encode(),
-    }
-    page.route("**/*", lying(shown))
-    page.locator("button.state:enabled").click()
-    panel = page.get_by_role("dialog", name="Integrity")
-    panel.get_by_text("their quorum has cosigned all of it").wait_for()
-    lines = panel.locator("dd .each").all_inner_texts()
-    assert lines[0].startswith("alice cosigned 2027-01-15 08:00:00")
-    assert lines[0].endswith("checked here")
-    assert lines[1] == "bob its cosignature does not hold under the witness's key"
-    page.keyboard.press("Escape")
-    page.unroute_all()
+    lines = (note + (alice.line(text) + forged + carol.line(text) + other.line(text)).encode()).decode()
+
+    def told(**named):
+        each = [
+            {"name": name, "key": str(who.key), "size": 1, "cosigned_at": 1, "problem": None}
+            for name, who in named.items()
+        ]
+        witnesses = json.dumps({"quorum": "any", "witnesses": each})
+        page.route("**/*", lying({"/v1/witnesses": witnesses, "/witnessed/checkpoint": lines}))
+        page.locator("button.state:enabled").click()
+        panel = page.get_by_role("dialog", name="Integrity")
+        panel.get_by_text("their quorum has cosigned all of it, the server says").wait_for()
+        found = panel.locator("dd .each").all_inner_texts()
+        page.keyboard.press("Escape")
+        panel.wait_for(state="detached")
+        page.unroute_all()
+        return found
+
+    first = told(alice=alice, bob=bob, carol=carol)
+    assert first[0].startswith("alice cosigned 2027-01-15 08:00:00")
+    assert "checked here, under the key that this ledger named, first seen 20" in first[0]
+    assert first[1] == "bob its cosignature does not hold under the witness's key"
+    assert first[2] == "carol its cosignature is of a time that no calendar has"
+    again = told(alice=other, carol=carol)
+    assert again[0].startswith(f"alice this ledger named another key of this witness before: {alice.key},")
+    assert again[2].startswith("bob is not named by this ledger any more")
 
 
 def serious(page):
@@ -153,7 +167,7 @@ def serious(page):
 
 def test_a_record_is_proved_step_by_step_and_its_receipt_saved(world, data):
     page = world.open("#/prove/700")
-    page.get_by_text("It stands in the log, and is what was recorded").wait_for()
+    page.get_by_role("heading", name="It stands in the log, and is what was recorded", exact=True).wait_for()
     checks = page.locator(".checks").all_inner_texts()
     assert all(word in checks[0] for word in ("Entry", "Path", "Signature", "This browser", "Witnesses"))
     assert all(word in checks[1] for word in ("request.text", "tool.arguments", "request.user"))
@@ -167,11 +181,13 @@ def test_a_record_is_proved_step_by_step_and_its_receipt_saved(world, data):
     context = world.context.browser.new_context()
     reader = Tab(context, world.server).open("#/prove/700").sign_in(world.server.grant("reading", "reader"))
     reader.page.get_by_text("not for your role; the commitment is proved").first.wait_for()
+    reader.page.get_by_text("recorded; 3 contents are not shown, which nobody checked").wait_for()
     assert "please" not in reader.page.inner_text("main")
     reader.close()
     context.close()
     page.goto(f"{world.server.url}/console#/prove/150")
     page.get_by_text("its bytes are retired by policy").wait_for()
+    page.get_by_text("Its hash stands in the log; what was recorded is gone by policy").wait_for()
     assert page.locator(".checks .bad").count() == 0
 
 
@@ -188,23 +204,25 @@ def test_what_a_server_says_is_gone_or_shows_in_part_is_not_proved_by_its_word(w
             return route.fulfill(status=410, json=problem)
         return route.fulfill(body=bare)
 
+    kept = [each for each in shown["contents"] if each["member"] != "request.text"]
+    hidden, erased = ({**shown, "contents": kept, name: ["request.text"]} for name in ("hidden", "erased"))
+    shown = copy.deepcopy(shown)
     cut = next(each for each in shown["contents"] if each["member"] == "request.text")
     cut["salt"] += cut["value"][:4].encode().hex()  # the same bytes are hashed
     cut["value"] = cut["value"][4:]
+    wrong, partly = "1 of it does not hold", "recorded; 1 content is not shown, which nobody checked"
     lies = [
-        (
-            "**/v1/entries/700/receipt*",
-            lambda route: route.fulfill(body=bare),
-            "no entry of the log is named",
-        ),
-        ("**/v1/entries/700/receipt*", retired, f"entry {by} does not say that it retired this one"),
-        ("**/v1/entries/700", lambda route: route.fulfill(json=shown), "does not give the commitment"),
+        ("/receipt*", lambda route: route.fulfill(body=bare), "no entry of the log is named", wrong),
+        ("/receipt*", retired, f"entry {by} does not say that it retired this one", wrong),
+        ("", lambda route: route.fulfill(json=shown), "does not give the commitment", wrong),
+        ("", lambda route: route.fulfill(json=hidden), "hidden, though your role may see it", wrong),
+        ("", lambda route: route.fulfill(json=erased), "erased, as the server says", partly),
     ]
-    for path, lie, said in lies:
-        page.route(path, lie)
+    for path, lie, said, verdict in lies:
+        page.route(f"**/v1/entries/700{path}", lie)
         page.goto(f"{world.server.url}/console#/prove/700")
-        page.locator(".checks .bad", has_text=said).wait_for()
-        page.get_by_text("1 of it does not hold").wait_for()
+        page.locator(".checks .bad" if verdict == wrong else ".checks li", has_text=said).wait_for()
+        page.locator("section.verdict h2", has_text=verdict).wait_for()
         page.unroute_all()
         page.goto(f"{world.server.url}/console#/prove")
         page.get_by_role("button", name="Verify the whole log").wait_for()
@@ -233,7 +251,15 @@ def test_a_server_that_shows_something_else_is_found_and_what_is_said_where(worl
     other = entries[20].replace(b"send_money", b"send_m0ney")
     forged = encode_bundle([*entries[:20], other, *entries[21:]])
     hashed = tile[: 32 * 20] + leaf_hash(other) + tile[32 * 21 :]
+    with world.server.client() as http:
+        beginning = parse_bundle(http.get("/tile/entries/000").content)
+    begun = beginning[0].replace(b'"submitter":"log"', b'"submitter":"token:x"')
     lies = [
+        # what is no entry of the log's own is not the beginning of a log either
+        (
+            {"/tile/entries/000": encode_bundle([begun, *beginning[1:]])},
+            [("altered", "entry 0"), ("altered", "entry 0")],
+        ),
         ({"/tile/entries/003": forged}, [("altered", "entry 788")]),
         (
             {"/tile/entries/003": encode_bundle([*entries[:10], entries[11], entries[10], *entries[12:]])},
@@ -258,6 +284,34 @@ def test_a_server_that_shows_something_else_is_found_and_what_is_said_where(worl
         page.unroute_all()
     page.locator("section.alarm").get_by_text("Not signed by the log.").wait_for()
     forget(page)
+
+
+def test_a_server_that_answers_and_does_not_prove_itself_is_a_warning_until_it_does(world, data):
+    page = world.open("#/prove")
+    page.route("**/*", lying({"/v1/log": 503}))  # the bar has nothing to check
+    page.reload()
+    page.locator("button.state", has_text="no answer").wait_for()
+    asked = len(world.tab.asked)
+    assert world.verify()[1] == []
+    keys = [url for _, url in world.tab.asked[asked:] if url.endswith("/v1/keys")]
+    assert len(keys) == 1  # the check goes on with those that it held against what was seen
+    page.unroute_all()
+    page.route("**/*", lying({"/v1/keys": 503}))
+    world.server.post(action(30_000)).raise_for_status()
+    page.reload()
+    page.locator("button.state:enabled").wait_for()
+    for _ in range(3):
+        with page.expect_response("**/v1/keys"):
+            page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.locator(
+        "section.unchecked", has_text=re.compile("Could not be checked since 20.*made up")
+    ).wait_for()
+    page.locator("button.state", has_text="could not be checked").wait_for()
+    assert page.locator("section.alarm").count() == 0
+    page.unroute_all()
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.locator("section.unchecked").wait_for(state="detached")
+    assert page.locator("section.alarm").count() == 0
 
 
 def lying(shown):

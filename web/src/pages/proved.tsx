@@ -11,11 +11,12 @@ import { type Checked, type Proof, prove } from "../proof/record";
 import { count, plain, Shown } from "../text";
 
 export function Proved({ seq, who }: { seq: number; who: Who }) {
-  const { value: proof, problem, busy, again } = useLoaded(`proof ${seq}`, (signal) => prove(who.origin, seq, signal));
+  const { value: proof, problem, busy, again } = useLoaded(`proof ${seq}`, (signal) => prove(who, seq, signal));
   useEffect(() => {
     document.title = `Proof of record ${seq} · Agent Ledger`;
   }, [seq]);
   const wrong = proof ? [...proof.checks, ...proof.contents].filter(({ good }) => good === false).length : 0;
+  const unshown = proof ? proof.contents.filter(({ good }) => good === null).length : 0;
   return (
     <main class="page prove proved" aria-busy={busy}>
       <a class="back" href={`#/record/${seq}`}>
@@ -26,10 +27,10 @@ export function Proved({ seq, who }: { seq: number; who: Who }) {
       {busy && !proof && <p class="dim">Reading the receipt, and computing…</p>}
       {proof && (
         <>
-          <section class={`verdict ${wrong ? "wrong" : "sound"}`} aria-label="Verdict">
+          <section class={`verdict ${wrong ? "wrong" : unshown || !proof.entry ? "partly" : "sound"}`} aria-label="Verdict">
             <div role="status">
-        <h2>{wrong ? `${wrong} of it ${wrong === 1 ? "does" : "do"} not hold` : "It stands in the log, and is what was recorded"}</h2>
-      </div>
+              <h2>{wrong ? `${wrong} of it ${wrong === 1 ? "does" : "do"} not hold` : standing(proof, unshown)}</h2>
+            </div>
             <p>
               {wrong
                 ? "What is red below was computed in this browser, and contradicts what the log signed or what this browser saw of it."
@@ -57,6 +58,13 @@ export function Proved({ seq, who }: { seq: number; who: Who }) {
       )}
     </main>
   );
+}
+
+/** What was proved, and no more: of what is not shown there is the server's word alone. */
+function standing({ entry }: Proof, unshown: number): string {
+  if (!entry) return "Its hash stands in the log; what was recorded is gone by policy";
+  const said = "It stands in the log, and is what was recorded";
+  return unshown ? `${said}; ${unshown === 1 ? "1 content is" : `${unshown} contents are`} not shown, which nobody checked` : said;
 }
 
 function List({ title, checks }: { title: string; checks: Checked[] }) {
@@ -127,7 +135,7 @@ function Picture({ proof }: { proof: Proof }) {
         <Box x={MIDDLE} y={bottom + ROW} wide={BOX * 1.7} text={`entry ${count(seq)}, ${proof.entry ? `${count(proof.bytes)} bytes` : "retired"}`} tone="entry" />
       </svg>
       <figcaption class="dim small">
-        Each box in the middle is the SHA-256 of the two below it. The grey ones come from the ledger; everything else was computed here.
+        Each box in the middle is the SHA-256 of the two below it. The grey ones come from the ledger; everything else was computed here.{high > 0 && " Which keys are the witnesses' this ledger named itself."}
       </figcaption>
     </figure>
   );

@@ -2,13 +2,43 @@
 
 import { useEffect, useState } from "preact/hooks";
 import type { Log } from "../api";
+import { told } from "../hooks";
 import { type Alarm, forget, hear, type Memory, recall } from "../proof/memory";
 import { plain, Shown, Time } from "../text";
 import { download } from "./download";
 
 const GROWN_EVERY_MS = 60_000;
+const TOO_LONG_MS = 20_000;
+const TOO_OFTEN = 3; // failures in a row: one or two are a server that ends, or a network
 let lookedAt = Number.NEGATIVE_INFINITY;
 let looking = false;
+
+/** Checks that failed one after the other while the ledger answered everything else: whoever has something to hide would let them fail. */
+interface Failing {
+  since: string;
+  times: number;
+  why: string;
+}
+
+let failing: Failing | undefined;
+const heard = new Set<() => void>();
+
+function failed(error?: unknown): void {
+  failing = error === undefined ? undefined : { since: failing?.since ?? new Date().toISOString(), times: (failing?.times ?? 0) + 1, why: told(error).message };
+  for (const each of heard) each();
+}
+
+/** Since when nothing could be checked, and why. */
+export function useUnchecked(): Failing | undefined {
+  const [now, set] = useState(failing);
+  useEffect(() => {
+    const changed = (): void => set(failing);
+    heard.add(changed);
+    changed();
+    return () => void heard.delete(changed);
+  }, []);
+  return now && now.times >= TOO_OFTEN ? now : undefined;
+}
 
 export function useMemory(origin: string): Memory | undefined {
   const [memory, set] = useState(() => recall(origin));
@@ -20,18 +50,25 @@ export function useMemory(origin: string): Memory | undefined {
 export async function watched(origin: string, log: Log, before: Memory | undefined): Promise<void> {
   const same = before?.size === log.size && before.root === log.root;
   const due = !before || log.size <= before.size || performance.now() - lookedAt > GROWN_EVERY_MS;
-  if (before?.alarm || same || !due || looking) return;
+  if (before?.alarm || !due || looking) return;
+  if (same) return failing && failed();
   looking = true;
   try {
-    const { look } = await import("../proof/watch");
-    await look(origin, log.checkpoint, before);
+    const { look, Unsupported } = await import("../proof/watch");
+    const cannot = (error: unknown): void => {
+      if (!(error instanceof Unsupported)) throw error; // a browser that cannot: the page on which it is proved says so
+    };
+    await Promise.race([look(origin, log.checkpoint, before).catch(cannot), late()]);
     lookedAt = performance.now();
-  } catch {
-    // no answer, or a browser that cannot: the page on which it is proved says so
+    failed();
+  } catch (error) {
+    failed(error);
   } finally {
     looking = false;
   }
 }
+
+const late = (): Promise<never> => new Promise((_, fail) => setTimeout(() => fail(new Error(`no answer in ${TOO_LONG_MS / 1000} seconds`)), TOO_LONG_MS));
 
 export const ALARMS: Readonly<Record<Alarm["kind"], string>> = {
   "rolled-back": "Rolled back",
@@ -42,7 +79,7 @@ export const ALARMS: Readonly<Record<Alarm["kind"], string>> = {
 
 export function AlarmBar({ origin }: { origin: string }) {
   const alarm = useMemory(origin)?.alarm;
-  if (!alarm) return null;
+  if (!alarm) return <Unchecked />;
   const save = (): void => {
     if (alarm.proof) download("fork.proof", new Blob([alarm.proof]));
     else {
@@ -61,6 +98,19 @@ export function AlarmBar({ origin }: { origin: string }) {
         </button>
         <a href="#/prove">What was seen</a>
       </p>
+    </section>
+  );
+}
+
+function Unchecked() {
+  const unchecked = useUnchecked();
+  if (!unchecked) return null;
+  return (
+    <section class="unchecked" role="status">
+      <b>
+        Could not be checked since <Time at={unchecked.since} />.
+      </b>{" "}
+      What this ledger shows is not held against what this browser saw of it: <Shown text={plain(unchecked.why)} />
     </section>
   );
 }

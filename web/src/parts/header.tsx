@@ -4,7 +4,7 @@ import { type Log, log, signOut, type Who } from "../api";
 import { told } from "../hooks";
 import { PAGES, pageAt } from "../pages";
 import { recall } from "../proof/memory";
-import { useMemory, watched } from "./alarm";
+import { useMemory, useUnchecked, watched } from "./alarm";
 import { count, Shown } from "../text";
 import type { Place } from "../view";
 
@@ -83,6 +83,7 @@ function Pages({ who, place }: { who: Who; place: Place }) {
 function State({ log, away, who }: { log?: Log; away?: string; who: Who }) {
   const [open, set] = useState(false);
   const alarm = useMemory(who.origin)?.alarm;
+  const unchecked = useUnchecked();
   const size = log?.anchored_to.size ?? null;
   const behind = !log || size === null ? "no anchor" : size < log.size ? `anchored up to ${count(size)}` : "anchored";
   return (
@@ -96,7 +97,7 @@ function State({ log, away, who }: { log?: Log; away?: string; who: Who }) {
           ) : (
             log && (
               <>
-                <i class={alarm ? "" : size === null ? "warn" : "good"} /> <b>{count(log.size)}</b> entries <small>{behind}</small>
+                <i class={alarm ? "" : unchecked || size === null ? "warn" : "good"} /> <b>{count(log.size)}</b> entries <small>{unchecked ? "could not be checked" : behind}</small>
               </>
             )
           )}

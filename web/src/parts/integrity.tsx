@@ -4,8 +4,9 @@ import { useEffect, useRef } from "preact/hooks";
 import { ask, type Log, Problem, type Who } from "../api";
 import { useLoaded } from "../hooks";
 import { Refused } from "../proof/bytes";
-import type { Memory } from "../proof/memory";
-import { cosignedAt, fingerprint, parseCheckpoint, parseNote, parseWitnessKey } from "../proof/note";
+import type { Memory, Witness } from "../proof/memory";
+import { fingerprint, parseCheckpoint, parseNote } from "../proof/note";
+import { cosigned, type Cosigned } from "../proof/witness";
 import { count, instant, plain, Shown, short, Time } from "../text";
 import { ALARMS, useMemory } from "./alarm";
 import { ProblemBox } from "./problem";
@@ -31,9 +32,9 @@ interface Scrub {
   problem: string;
 }
 
-interface Cosigned {
+interface Lines {
   size: number;
-  at: Map<string, number | string>; // in seconds since 1970, or what is wrong with the line
+  of: Map<string, Cosigned | string>; // by witness; a text is what is wrong with his
 }
 
 const read = async <T,>(path: string, signal: AbortSignal): Promise<T> => (await ask(path, { signal })).json();
@@ -48,7 +49,7 @@ export function Integrity({ log, who, closed }: { log: Log; who: Who; closed: ()
       read<Peers>("/v1/peers", signal),
       who.permits.includes("verify") ? read<Scrub | null>("/v1/scrub", signal) : undefined,
     ]);
-    return { witnesses, peers: peers.peers, scrub, cosigned: witnesses.witnesses.length ? await cosigned(witnesses, who.origin, signal) : undefined };
+    return { witnesses, peers: peers.peers, scrub, lines: witnesses.witnesses.length ? await linesOf(witnesses, who.origin, signal) : undefined };
   });
   const { head_anchor: anchor, size } = log.anchored_to;
   return (
@@ -93,7 +94,7 @@ export function Integrity({ log, who, closed }: { log: Log; who: Who; closed: ()
         {others.busy && !others.value && <p class="dim">Asking…</p>}
         {others.value && (
           <dl>
-            <Witnessed {...others.value} size={log.size} />
+            <Witnessed {...others.value} size={log.size} met={memory?.witnesses ?? []} />
             <dt>Peers</dt>
             <dd>
               {others.value.peers.length === 0
@@ -153,7 +154,7 @@ function Mine({ memory, log }: { memory: Memory | undefined; log: Log }) {
 }
 
 /** When each witness cosigned the newest checkpoint that the quorum has, by his line in it, checked here. */
-async function cosigned({ witnesses }: Witnesses, origin: string, signal: AbortSignal): Promise<Cosigned | undefined> {
+async function linesOf({ witnesses }: Witnesses, origin: string, signal: AbortSignal): Promise<Lines | undefined> {
   let text: string;
   try {
     text = await (await ask("/witnessed/checkpoint", { signal, fresh: true })).text();
@@ -163,43 +164,55 @@ async function cosigned({ witnesses }: Witnesses, origin: string, signal: AbortS
   }
   const note = parseNote(text);
   const checkpoint = parseCheckpoint(note.text);
-  const at = new Map<string, number | string>();
-  for (const { name, key } of witnesses) {
+  const of = new Map<string, Cosigned | string>();
+  for (const witness of witnesses) {
     try {
-      const said = checkpoint.origin === origin ? await cosignedAt(note, await parseWitnessKey(key)) : null;
-      if (said !== null) at.set(name, said);
+      if (checkpoint.origin === origin) of.set(witness.name, await cosigned(origin, note, witness));
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
-      at.set(name, error.message);
+      of.set(witness.name, error.message);
     }
   }
-  return { size: checkpoint.size, at };
+  return { size: checkpoint.size, of };
 }
 
-function Witnessed({ witnesses: all, cosigned, size }: { witnesses: Witnesses; cosigned: Cosigned | undefined; size: number }) {
+function Witnessed({ witnesses: all, lines, size, met }: { witnesses: Witnesses; lines: Lines | undefined; size: number; met: Witness[] }) {
   const { witnesses, contradiction } = all;
+  const left = met.filter(({ name }) => !witnesses.some((each) => each.name === name));
   return (
     <>
       <dt>Witnesses</dt>
       <dd>
         {witnesses.length === 0 && "none: nobody else keeps a checkpoint of this log"}
-        {witnesses.length > 0 && (cosigned ? `their quorum has cosigned ${cosigned.size === size ? "all of it" : `up to ${count(cosigned.size)}`}` : "their quorum has cosigned nothing yet")}
+        {witnesses.length > 0 && (lines ? `their quorum has cosigned ${lines.size === size ? "all of it" : `up to ${count(lines.size)}`}, the server says` : "their quorum has cosigned nothing yet")}
         {contradiction && <p class="bad">{plain(contradiction)}</p>}
         {witnesses.map((each) => {
-          const checked = cosigned?.at.get(each.name);
+          const line = lines?.of.get(each.name);
+          const wrong = typeof line === "string" ? line : each.problem;
           return (
             <span key={each.name} class="each">
               <Shown text={each.name} />{" "}
-              {typeof checked === "number" ? (
+              {typeof line === "object" && line.at !== null ? (
                 <span class="good">
-                  cosigned <Time at={instant(checked * 1e6)} /> <small>checked here</small>
+                  cosigned <Time at={instant(line.at * 1e6)} />{" "}
+                  <small>
+                    checked here, under the key that this ledger named, first seen <Time at={line.since} />
+                  </small>
                 </span>
               ) : (
-                <span class={checked || each.problem ? "bad" : "dim"}>{plain(checked ?? each.problem ?? (each.size ? `up to ${count(each.size)}, the server says` : "nothing yet"))}</span>
+                <span class={wrong ? "bad" : "dim"}>{plain(wrong ?? (each.size ? `up to ${count(each.size)}, the server says` : "nothing yet"))}</span>
               )}
             </span>
           );
         })}
+        {left.map(({ name, since }) => (
+          <span key={name} class="each">
+            <Shown text={name} />{" "}
+            <span class="warn">
+              is not named by this ledger any more; first seen <Time at={since} />
+            </span>
+          </span>
+        ))}
       </dd>
     </>
   );

@@ -228,18 +228,18 @@ class Check {
     if (at < this.time) this.add("altered", seq, `it was recorded at ${at}, and one before it at ${this.time}`);
     else this.time = at;
     this.told.entries += 1;
-    if (submitter === "log") this.own(seq, record);
+    if (submitter === "log" || seq === 0) this.own(entry);
     else this.lateness(seq, String(record.time ?? ""), at);
     if (signature) await this.agent(entry, bytes);
   }
 
   /** What the log's own entries say, in order. */
-  private own(seq: number, record: LogEntry["record"]): void {
+  private own({ seq, record, submitter }: LogEntry): void {
     const ext = isObject(record.ext) ? record.ext : {};
     const { terms } = this.asked;
     if (seq === 0) {
       const first = terms[0]!.key;
-      if (record.type !== "log.created" || ext["log.origin"] !== first.name || ext["log.vkey"] !== first.text) this.add("altered", 0, "it does not begin the log of this key and name");
+      if (submitter !== "log" || record.type !== "log.created" || ext["log.origin"] !== first.name || ext["log.vkey"] !== first.text) this.add("altered", 0, "it does not begin the log of this key and name");
     } else if (record.type === "log.created") this.add("altered", seq, "it begins a log where one has begun already");
     if (record.type === "log.key_rotated") this.rotations.set(seq, String(ext["log.vkey"]));
     if (record.type === "log.content_erased" && Array.isArray(ext["log.erased"])) this.erased(seq, ext["log.erased"].length);

@@ -11,9 +11,17 @@ export interface Memory {
   size: number;
   root: string;
   at: string; // when it was seen
+  witnesses?: Witness[]; // as this ledger named them first
   checked?: Checked;
   state?: State;
   alarm?: Alarm;
+}
+
+/** Nobody but the ledger names its witnesses here: a key counts as his under whose name this browser met it first. */
+export interface Witness {
+  name: string;
+  key: string;
+  since: string;
 }
 
 /** The last check of the whole log in this browser. */
@@ -77,6 +85,16 @@ export function remember(origin: string, memory: Memory): void {
     // see above
   }
   for (const each of heard) each();
+}
+
+/** The witness of this name as he was named first; now, where he is met for the first time. */
+export function meet(origin: string, name: string, key: string): Witness {
+  const memory = recall(origin);
+  const met = memory?.witnesses?.find((each) => each.name === name);
+  if (met) return met;
+  const witness = { name, key, since: new Date().toISOString() };
+  if (memory) remember(origin, { ...memory, witnesses: [...(memory.witnesses ?? []), witness] });
+  return witness;
 }
 
 /** Somebody has compared the key with one from elsewhere. */

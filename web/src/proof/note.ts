@@ -30,6 +30,7 @@ export interface Checkpoint {
 
 const ED25519 = 1;
 const COSIGNATURE = 4;
+const LATEST = 8.64e12; // in seconds since 1970: what Date can tell
 const P = 2n ** 255n - 19n;
 const ORDER = 2n ** 252n + 27742317777372353535851937790883648493n;
 const D = 37095705934669439343138083508754565189542113879843219016388785533085940283555n;
@@ -133,6 +134,7 @@ export async function cosignedAt(note: Note, key: Key): Promise<number | null> {
   for (const { bytes } of signedBy(note, key)) {
     if (bytes.length !== 72) refuse("its cosignature has another length than one of Ed25519");
     const at = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0));
+    if (at > LATEST) refuse("its cosignature is of a time that no calendar has");
     if (!(await holds(key.public, bytes.slice(8), utf8(`cosignature/v1\ntime ${at}\n${note.text}`)))) refuse("its cosignature does not hold under the witness's key");
     return at;
   }

@@ -5,7 +5,7 @@ import type { Problem } from "../api";
 import { told } from "../hooks";
 import { Refused } from "./bytes";
 import { check, type Finding, type Progress, type Report } from "./check";
-import { openCheckpoint } from "./keys";
+import { openCheckpoint, type Term } from "./keys";
 import { type Alarm, recall, remember } from "./memory";
 import { checkpoint } from "./source";
 import { agrees } from "./sha256";
@@ -63,16 +63,18 @@ async function verify(origin: string, since: boolean, signal: AbortSignal): Prom
   if (!(await agrees())) throw new Error("this browser's SHA-256 and this page's do not agree: nothing was checked");
   const before = recall(origin);
   const note = await checkpoint(signal);
-  await look(origin, note, before); // what contradicts what was seen is an alarm, and the first finding; what is shown is checked all the same
+  const proved = keys();
+  await look(origin, note, before, proved); // what contradicts what was seen is an alarm, and the first finding; what is shown is checked all the same
   const alarm = recall(origin)?.alarm;
   const first: Finding[] = alarm ? [findingOf(alarm)] : [];
   let shown: Awaited<ReturnType<typeof openCheckpoint>>;
-  const { terms } = await keys();
+  let terms: Term[];
   try {
+    ({ terms } = await proved);
     shown = await openCheckpoint(note, terms);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
-    return broken(first.length ? first : [{ kind: "altered", seq: null, detail: `the checkpoint is not signed by the log: ${error.message}` }]);
+    return broken(first.length ? first : [{ kind: "altered", seq: null, detail: `the checkpoint that is shown is not proved to be the log's: ${error.message}` }]);
   }
   const state = since && !alarm ? (before?.state ?? null) : null;
   const seen = before && before.size <= shown.size && !alarm ? { size: before.size, root: before.root } : null;

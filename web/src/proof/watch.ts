@@ -14,11 +14,16 @@ export class Unsupported extends Error {
   }
 }
 
+export interface History {
+  proof: string;
+  terms: Term[];
+}
+
 let able: Promise<boolean> | undefined;
-let followed: { proof: string; terms: Term[] } | undefined;
+let followed: History | undefined;
 
 /** The log's keys as it proves them now, and the keys that this browser knows among them. */
-export async function keys(): Promise<{ proof: string; terms: Term[] }> {
+export async function keys(): Promise<History> {
   able ??= supported();
   if (!(await able)) throw new Unsupported();
   const proof = await keyProof();
@@ -32,9 +37,10 @@ export interface Seen extends Checkpoint {
 
 /**
  * Look at a checkpoint that the log shows; `before` is what was remembered when it was asked for, so that an answer that comes late is no rollback.
+ * Whoever goes on to use keys gives those that are to be looked at: a second answer may hold others.
  * Returns it where it is one of the log that was seen before, and remembers it; else there is an alarm, and undefined.
  */
-export async function look(origin: string, note: string, before: Memory | undefined): Promise<Seen | undefined> {
+export async function look(origin: string, note: string, before: Memory | undefined, proved = keys()): Promise<Seen | undefined> {
   const raise = (kind: Alarm["kind"], detail: string, more?: string): undefined => {
     const known = recall(origin) ?? before;
     if (known && !known.alarm) {
@@ -42,7 +48,7 @@ export async function look(origin: string, note: string, before: Memory | undefi
     }
     return undefined;
   };
-  const history = await keys().catch((error: unknown) => {
+  const history = await proved.catch((error: unknown) => {
     if (!(error instanceof Refused) || !before) throw error;
     return raise("key", `what answers proves no keys of the log: ${error.message}`);
   });
