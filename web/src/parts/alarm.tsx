@@ -107,10 +107,7 @@ function Unchecked() {
   if (!unchecked) return null;
   return (
     <section class="unchecked" role="status">
-      <b>
-        Could not be checked since <Time at={unchecked.since} />.
-      </b>{" "}
-      What this ledger shows is not held against what this browser saw of it: <Shown text={plain(unchecked.why)} />
+      <b>Could not be checked</b> since <Time at={unchecked.since} />. What this ledger shows is not held against what this browser saw of it: <Shown text={plain(unchecked.why)} />
     </section>
   );
 }
