@@ -12,6 +12,7 @@ from tests.evidence.browser import chromium
 ROUNDS = 5
 WAIT_MS = 600_000  # a ledger that has just started makes its tables first
 PAINT = "Math.round(performance.getEntriesByName('first-contentful-paint')[0].startTime)"
+SAID = "section.found[aria-busy=false] .summary [role=status]"
 DONE = "section.found[aria-busy=false] tbody tr, section.found[aria-busy=false] .nothing"
 
 
@@ -59,10 +60,11 @@ def _moved(page, place):
     page.evaluate("location.hash = '#/search'")
     page.locator(".chips").wait_for(state="detached")
     page.locator(DONE).first.wait_for()
+    said = page.locator(SAID)
+    before = said.inner_text()
     started = time.monotonic()
     page.evaluate("(place) => { location.hash = `#/search?${place}` }", place)
-    page.locator(".chips").wait_for()
-    page.locator(DONE).first.wait_for()
+    said.filter(has_not_text=before).wait_for()  # what was found before stays in sight until then
     return _since(started)
 
 
