@@ -15,6 +15,7 @@ OPEN = {  # and what is said there to whoever asks
     ("GET", "/console/oidc"): 200,  # labels
     ("POST", "/console/oidc"): 403,
     ("GET", "/console/oidc/callback"): 303,  # nobody is signed in
+    ("GET", "/console/oidc/callback/{issuer}"): 303,
 }
 
 
@@ -37,6 +38,7 @@ def filled(path):
         "{dialect}": "kubernetes",
         "{job_id}": "x",
         "{query}": "x",
+        "{issuer}": "x",
     }.items():
         path = path.replace(name, value)
     assert "{" not in path
