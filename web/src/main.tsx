@@ -15,14 +15,25 @@ import { parsePlace, type Place, type View } from "./view";
 import "./style.css";
 
 type State = { at: "asking" } | { at: "in"; who: Who } | { at: "out"; ended: boolean } | { at: "broken"; why: unknown };
+/** Where the address leads, and the search that goes on behind a record: who comes back finds it as it was, and nothing is asked again. */
+interface Stand {
+  place: Place;
+  view: View | undefined;
+}
+
+function moved(before?: Stand): Stand {
+  const place = parsePlace(location.hash);
+  if (place.page === "search") return { place, view: place.view };
+  return { place, view: place.page === "first" ? undefined : before?.view }; // after the first steps, what is there is asked anew
+}
 
 function App() {
   const [state, set] = useState<State>({ at: "asking" });
-  const [place, move] = useState<Place>(parsePlace(location.hash));
-  const [view, keep] = useState<View>(); // the search goes on behind a record: who comes back finds it as it was, and nothing is asked again
+  const [{ place, view }, step] = useState<Stand>(() => moved());
+  const move = (): void => step(moved);
   const enter = (found: Who): void => {
     comeBack(); // from an issuer's page
-    move(parsePlace(location.hash));
+    move();
     set({ at: "in", who: found });
   };
   useEffect(() => {
@@ -31,13 +42,10 @@ function App() {
       enter,
       (error) => set(told(error).status === 401 ? { at: "out", ended: false } : { at: "broken", why: error }),
     );
-    const moved = (): void => move(parsePlace(location.hash));
-    addEventListener("hashchange", moved);
-    return () => removeEventListener("hashchange", moved);
+    addEventListener("hashchange", move);
+    return () => removeEventListener("hashchange", move);
   }, []);
   useEffect(() => {
-    if (place.page === "search") keep(place.view);
-    if (place.page === "first") keep(undefined); // what is there then is asked anew
     if (place.page !== "other") document.title = place.page === "record" ? `Record ${place.seq} · Agent Ledger` : "Agent Ledger";
   }, [place]);
   if (state.at === "asking") return null;
