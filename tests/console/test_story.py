@@ -307,6 +307,8 @@ def test_a_session_of_thousands_is_shown_in_parts(tab):
     assert page.locator("main.session tbody tr").count() == 200
     page.get_by_role("button", name="The next 2,000").click()
     page.get_by_text("Actions 2,001 to 2,005 of 2,005.").wait_for()
+    page.reload()
+    page.get_by_text("Actions 2,001 to 2,005 of 2,005.").wait_for()
     page.get_by_role("link", name="Flows", exact=True).click()
     page.get_by_role("heading", name="Nothing flowed").wait_for()
     session(tab, PAID)

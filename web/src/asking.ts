@@ -7,6 +7,7 @@ import { download } from "./parts/download";
 
 export const PAGE_ROWS = 1_000;
 const LOOK_MS = 1_000;
+let turns = 0;
 const KEPT = 8;
 
 /** A statement, or a named question where it has a name. */
@@ -20,7 +21,7 @@ export interface Asked {
 export type Asking =
   | { at: "idle" }
   | { at: "running"; asked: Asked; since: number; waiting: boolean; fraction: number | null }
-  | { at: "answered"; asked: Asked; answer: Answer }
+  | { at: "answered"; asked: Asked; answer: Answer; turn: number } // no two answers have the same turn
   | { at: "refused"; asked: Asked; problem: Problem }
   | { at: "cancelled"; asked: Asked; seconds: number };
 
@@ -31,8 +32,8 @@ function bodyOf({ name, sql, parameters, asOf }: Asked, more: { limit?: number; 
   return { ...(name === undefined && { sql }), parameters, ...bound, ...more };
 }
 
-export const nextRows = (asked: Asked, cursor: string): Promise<Answer> =>
-  json(pathOf(asked), { method: "POST", body: bodyOf(asked, { limit: PAGE_ROWS, cursor }) });
+export const nextRows = (asked: Asked, cursor: string, signal: AbortSignal): Promise<Answer> =>
+  json(pathOf(asked), { method: "POST", body: bodyOf(asked, { limit: PAGE_ROWS, cursor }), signal });
 
 export interface Form {
   label: string;
@@ -50,9 +51,9 @@ export const FORMS: readonly Form[] = [
 export const PROOFS: Form = { label: "JSON with proofs", accept: "application/json", end: "json", proofs: true };
 
 /** The answer as a file, at the size of the log that is shown; gives how many rows it has, and whether there are more. */
-export async function saveAnswer(asked: Asked, size: number, form: Form): Promise<{ rows: number; cut: boolean }> {
+export async function saveAnswer(asked: Asked, size: number, form: Form, signal: AbortSignal): Promise<{ rows: number; cut: boolean }> {
   const path = `${pathOf(asked)}${form.proofs ? "?proofs=true" : ""}`;
-  const answer = await ask(path, { method: "POST", body: bodyOf({ ...asked, asOf: size }, {}), headers: { Accept: form.accept } });
+  const answer = await ask(path, { method: "POST", body: bodyOf({ ...asked, asOf: size }, {}), headers: { Accept: form.accept }, signal });
   download(`${asked.name ?? "answer"}-${size}.${form.end}`, await answer.blob());
   return { rows: Number(answer.headers.get("Ledger-Row-Count")), cut: answer.headers.get("Ledger-Truncated") === "true" };
 }
@@ -114,7 +115,7 @@ class Going {
     const body = bodyOf(asked, { limit: PAGE_ROWS });
     try {
       const answer = await json<Answer>(pathOf(asked), { method: "POST", body, headers: { "Ledger-Query-Id": this.id }, signal: this.calling.signal });
-      this.end({ at: "answered", asked, answer });
+      this.end({ at: "answered", asked, answer, turn: (turns += 1) });
     } catch (error) {
       if (this.cancelled) this.end({ at: "cancelled", asked, seconds: (performance.now() - since) / 1000 });
       else this.end({ at: "refused", asked, problem: told(error) });

@@ -19,17 +19,19 @@ export interface Kinds {
   words: number[];
 }
 
-const NUMBER = /^(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|UINTEGER|FLOAT|DOUBLE|DECIMAL.*)$/;
-const TIME = /^(TIMESTAMP.*|DATE)$/;
-const WORD = /^(VARCHAR|BOOLEAN|ENUM.*)$/;
+const NUMBER = /^(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL(\(\d+,\d+\))?)$/; // no list of them, and no INTERVAL
+const TIME = /^(TIMESTAMP(_S|_MS|_NS)?( WITH TIME ZONE)?|DATE)$/;
+const WORD = /^(VARCHAR|BOOLEAN|ENUM\(.*\))$/s;
 const PLACE = /(^|_)seqs?$/; // a place in the log is a number that nobody adds up
 const SERIES = 4;
+
+export const isNumber = (type: string): boolean => NUMBER.test(type);
 
 export function kindsOf({ columns }: Answer): Kinds {
   const where = (fits: (type: string, name: string) => boolean): number[] =>
     columns.flatMap(({ name, type }, index) => (fits(type, name) ? [index] : []));
   return {
-    numbers: where((type, name) => NUMBER.test(type) && !PLACE.test(name)),
+    numbers: where((type, name) => isNumber(type) && !PLACE.test(name)),
     times: where((type) => TIME.test(type)),
     words: where((type) => WORD.test(type)),
   };
@@ -54,6 +56,44 @@ export function planned(kind: Kind, answer: Answer): Plan {
   return { kind, x: words[0]!, y: numbers[0]!, by: null };
 }
 
+const SAID = ["chart", "chart.x", "chart.y", "chart.by"] as const;
+
+/** The picture that an address names, by the names of columns; null where it wants none, undefined where it names none that this answer can be. */
+export function readPlan(query: URLSearchParams, answer: Answer): Plan | null | undefined {
+  if (query.get("chart") === "none") return null;
+  const kinds = kindsOf(answer);
+  const kind = possible(kinds).find((each) => each === query.get("chart"));
+  if (!kind) return undefined;
+  const usual = planned(kind, answer);
+  const choices = choicesOf(kind, kinds);
+  const chosen = (axis: "x" | "y" | "by"): number | undefined => choices[axis].find((column) => answer.columns[column]!.name === query.get(`chart.${axis}`));
+  const by = query.has("chart.by") ? (chosen("by") ?? null) : usual.by;
+  return { kind, x: chosen("x") ?? usual.x, y: usual.y === null ? null : (chosen("y") ?? usual.y), by: kind === "bar" ? null : by };
+}
+
+export function writePlan(said: URLSearchParams, plan: Plan | null, { columns }: Answer): void {
+  for (const name of SAID) said.delete(name);
+  said.set("chart", plan?.kind ?? "none");
+  if (!plan) return;
+  said.set("chart.x", columns[plan.x]!.name);
+  if (plan.y !== null) said.set("chart.y", columns[plan.y]!.name);
+  if (plan.kind !== "bar") said.set("chart.by", plan.by === null ? "" : columns[plan.by]!.name);
+}
+
+/** What of an address is about its picture, to be written behind another one. */
+export function pictureIn(query: URLSearchParams): string {
+  const said = new URLSearchParams();
+  for (const name of SAID) if (query.has(name)) said.set(name, query.get(name)!);
+  return said.size ? `&${said}` : "";
+}
+
+/** The columns that a picture of this kind can have on each axis, and be split by. */
+export const choicesOf = (kind: Kind, { numbers, times, words }: Kinds): { x: number[]; y: number[]; by: number[] } => ({
+  x: kind === "bar" ? words : kind === "scatter" ? numbers : times,
+  y: kind === "time" ? [] : numbers,
+  by: kind === "bar" ? [] : words,
+});
+
 /** A picture is shown by itself where it says more than the table: few columns, and more than one row. */
 export const speaks = (answer: Answer): boolean => answer.rows.length > 1 && answer.columns.length <= 4 && possible(kindsOf(answer)).length > 0;
 
@@ -72,29 +112,30 @@ export interface Point {
   y: number;
 }
 
+/** `name` is the value that it is of: undefined where nothing is split, null where the value is NULL. */
 export interface Series {
-  name: string | null;
+  name: string | null | undefined;
   points: Point[];
 }
 
 const BINS = 60;
 
-/** The points of a picture with axes, a series for each of the first few values of `by`, and what was left out. */
-export function seriesOf({ kind, x, y, by }: Plan, answer: Answer): { series: Series[]; dropped: number } {
-  const found = new Map<string | null, Point[]>();
+/** The points of a picture with axes, a series for each of the first few values of `by`, how wide a bar is, and what was left out. */
+export function seriesOf({ kind, x, y, by }: Plan, answer: Answer): { series: Series[]; dropped: number; bin: number } {
+  const found = new Map<string | null | undefined, Point[]>();
   let dropped = 0;
   for (const row of answer.rows) {
     const at = kind === "scatter" ? numberOf(row[x]) : timeOf(row[x]);
     const tall = y === null ? 1 : numberOf(row[y]);
-    const name = by === null ? null : String(row[by] ?? "nothing");
+    const cell = by === null ? undefined : (row[by] ?? null);
+    const name = cell === undefined || cell === null ? cell : String(cell);
     const points = found.get(name) ?? [];
     if (at === null || tall === null || (!found.has(name) && found.size === SERIES)) dropped += 1;
     else found.set(name, append(points, { x: at, y: tall }));
   }
-  let series = [...found].map(([name, points]): Series => ({ name, points }));
+  const series = [...found].map(([name, points]): Series => ({ name, points }));
   if (kind === "line") for (const each of series) each.points.sort((one, other) => one.x - other.x);
-  if (kind === "time") series = binned(series);
-  return { series, dropped };
+  return kind === "time" ? { ...binned(series), dropped } : { series, dropped, bin: 0 };
 }
 
 function append(points: Point[], point: Point): Point[] {
@@ -102,24 +143,23 @@ function append(points: Point[], point: Point): Point[] {
   return points;
 }
 
-function binned(series: Series[]): Series[] {
+function binned(series: Series[]): { series: Series[]; bin: number } {
   const [low, high] = extent(series.flatMap(({ points }) => points.map(({ x }) => x)));
-  const wide = binWidth(low, high);
+  const wide = stepOver(high - low, BINS);
   const first = Math.floor(low / wide);
   const many = Math.floor(high / wide) - first + 1;
-  return series.map(({ name, points }) => {
+  const counted = series.map(({ name, points }) => {
     const counts = new Array<number>(many).fill(0);
     for (const { x } of points) counts[Math.floor(x / wide) - first]! += 1;
     return { name, points: counts.map((y, index) => ({ x: (first + index) * wide, y })) };
   });
+  return { series: counted, bin: wide };
 }
 
 const SECOND = 1000;
 const DAY = 86_400 * SECOND;
 const STEPS = [1, 10, 100, SECOND, 5 * SECOND, 15 * SECOND, 60 * SECOND, 300 * SECOND, 900 * SECOND, 3600 * SECOND, 3 * 3600 * SECOND, 6 * 3600 * SECOND, 12 * 3600 * SECOND, DAY, 2 * DAY, 7 * DAY, 30 * DAY, 90 * DAY, 365 * DAY];
 const stepOver = (span: number, most: number): number => STEPS.find((step) => span / step <= most) ?? Math.ceil(span / most / (365 * DAY)) * 365 * DAY;
-export const binWidth = (low: number, high: number): number => stepOver(high - low, BINS);
-
 export function extent(numbers: number[]): [number, number] {
   let low = Number.POSITIVE_INFINITY;
   let high = Number.NEGATIVE_INFINITY;
@@ -135,17 +175,30 @@ export function ticks(low: number, high: number, many: number): number[] {
   const rough = (high - low || 1) / many;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((each) => each * power).find((each) => each >= rough)!;
+  return stepped(low, high, step).map((at) => Number(at.toPrecision(15)));
+}
+
+/** The multiples of a step. They are counted: of large numbers, one more may be the same number. */
+function stepped(low: number, high: number, step: number): number[] {
+  const first = Math.ceil(low / step);
   const found: number[] = [];
-  for (let at = Math.ceil(low / step); at * step <= high; at += 1) found.push(Number((at * step).toPrecision(12)));
-  return found;
+  for (let n = 0; n * step <= high - low && (first + n) * step <= high; n += 1) found.push((first + n) * step);
+  return [...new Set(found)];
 }
 
 /** Round times in UTC. */
 export function timeTicks(low: number, high: number, many: number): number[] {
-  const step = stepOver(high - low || 1, many);
-  const found: number[] = [];
-  for (let at = Math.ceil(low / step) * step; at <= high; at += step) found.push(at);
-  return found;
+  return stepped(low, high, stepOver(high - low || 1, many));
+}
+
+const FIGURE = new Intl.NumberFormat("en", { maximumSignificantDigits: 15 });
+export const figure = (value: number): string => FIGURE.format(value);
+
+/** What stands at the lines of an axis: short, and with as many digits as tell them apart. */
+export function labelsOf(values: number[]): string[] {
+  const digits = [1, 2, 3, 4].find((each) => values.every((value) => Number(value.toPrecision(each)) === value));
+  const format = digits === undefined ? FIGURE : new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: digits });
+  return values.map((value) => format.format(value));
 }
 
 /** A time with as much of it as tells the ticks apart. */

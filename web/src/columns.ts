@@ -6,6 +6,7 @@ export interface Column {
   sql: string;
   facet: Facet;
   kind: "text" | "integer" | "time";
+  finds?: string; // the condition on $value, where that is more than that the column is the same
 }
 
 export type Facet = "request" | "decision" | "tool" | "identity" | "resource" | "policy" | "approval" | "outcome" | "trace";
@@ -20,6 +21,11 @@ const column = (facet: Facet, name: string, label: string, sql = name, kind: Col
 // A person is their id for who may see it, their commitment for everybody else: both find the same person again.
 const person = (facet: Facet, name: string, label: string): Column =>
   column(facet, name, label, `coalesce(${name}, ${name}_commitment)`);
+
+export const AGENT = "coalesce(identity_agent_id, identity_agent_name)";
+const CREDENTIAL = "coalesce(identity_credential->>'id', identity_credential->>'thumbprint')";
+export const RESOURCE = "coalesce(resource_id, resource_name, resource_destination)";
+const PERSON = "coalesce(identity_principal, identity_principal_commitment, request_user, request_user_commitment)";
 
 export const COLUMNS: Column[] = [
   person("request", "request_user", "User"),
@@ -42,7 +48,7 @@ export const COLUMNS: Column[] = [
   column("tool", "tool_server", "Server"),
   column("tool", "tool_call_id", "Call"),
   column("tool", "tool_definition_digest", "Definition"),
-  column("identity", "agent", "Agent", "coalesce(identity_agent_id, identity_agent_name)"),
+  column("identity", "agent", "Agent", AGENT),
   column("identity", "identity_agent_name", "Agent's name"),
   column("identity", "identity_agent_version", "Version"),
   column("identity", "identity_agent_instance_id", "Instance"),
@@ -51,7 +57,7 @@ export const COLUMNS: Column[] = [
   column("identity", "identity_principal_source", "Known from"),
   column("identity", "identity_issuer", "Issuer"),
   column("identity", "identity_client_id", "Client"),
-  column("identity", "credential", "Credential", "coalesce(identity_credential->>'id', identity_credential->>'thumbprint')"),
+  column("identity", "credential", "Credential", CREDENTIAL),
   column("identity", "submitter", "Submitter"),
   column("resource", "resource_id", "Resource"),
   column("resource", "resource_name", "Name"),
@@ -83,7 +89,30 @@ export const COLUMNS: Column[] = [
   column("trace", "action_id", "Action"),
 ];
 
-export const BY_NAME: ReadonlyMap<string, Column> = new Map(COLUMNS.map((each) => [each.name, each]));
+const reached = (facet: Facet, name: string, label: string, sql: string, finds: string): Column => ({ ...column(facet, name, label, sql), finds });
+/** What can be filtered by, and is no column of its own: one of several that name the same, or wherever the value stands that something is reached with. */
+const FILTERS: Column[] = [
+  column("identity", "person", "For, or asked by", PERSON),
+  column("resource", "resource", "Acted on", RESOURCE),
+  reached("identity", "by_credential", "With the credential", CREDENTIAL, "(identity_credential->>'id' = $value OR identity_credential->>'thumbprint' = $value)"),
+  reached(
+    "identity",
+    "by_agent",
+    "By or through the agent",
+    AGENT,
+    "(identity_agent_id = $value OR identity_agent_name = $value OR coalesce(list_contains(json_extract_string(identity_actors, '$[*].sub'), $value), false))",
+  ),
+  reached(
+    "identity",
+    "by_user",
+    "For or by the user",
+    PERSON,
+    "(request_user = $value OR request_user_commitment = $value OR identity_principal = $value OR identity_principal_commitment = $value)",
+  ),
+  reached("resource", "on_resource", "On, or sent to", RESOURCE, "(resource_id = $value OR resource_name = $value OR resource_destination = $value)"),
+];
+
+export const BY_NAME: ReadonlyMap<string, Column> = new Map([...COLUMNS, ...FILTERS].map((each) => [each.name, each]));
 export const known = (name: string): Column => BY_NAME.get(name)!;
 
 /** What is counted beside the table. */

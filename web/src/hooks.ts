@@ -37,6 +37,13 @@ export function useLoaded<T>(key: string, load: (signal: AbortSignal) => Promise
   return { ...state, again: () => next(turn + 1) };
 }
 
+/** Aborted when whoever asks leaves the page: what nobody waits for any more ends on the ledger, too. */
+export function useLeaving(): AbortSignal {
+  const [leaving] = useState(() => new AbortController());
+  useEffect(() => () => leaving.abort(), []);
+  return leaving.signal;
+}
+
 export function told(error: unknown): Problem {
   if (error instanceof Problem) return error;
   return new Problem(0, "", "The console met an error of its own", error instanceof Error ? error.message : String(error));

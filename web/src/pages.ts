@@ -21,9 +21,9 @@ interface Page {
 
 export const PAGES: readonly Page[] = [
   { path: /^\/sessions$/, title: "Sessions", nav: "#/sessions", needs: "query", load: () => import("./pages/sessions").then((m) => m.Sessions) },
-  { path: /^\/session\/([^/]+)$/, title: "Session", needs: "query", load: () => import("./pages/session").then((m) => m.Session) },
-  { path: /^\/flows\/(0|[1-9]\d{0,15})$/, title: "Flows", needs: "query", load: () => import("./pages/flows").then((m) => m.RecordFlows) },
-  { path: /^\/delegation\/(0|[1-9]\d{0,15})$/, title: "Delegation", needs: "query", load: () => import("./pages/delegation").then((m) => m.RecordDelegation) },
+  { path: /^\/session\/([^/]+)$/, title: "Session", under: "#/sessions", needs: "query", load: () => import("./pages/session").then((m) => m.Session) },
+  { path: /^\/flows\/(0|[1-9]\d{0,15})$/, title: "Flows", under: "#/sessions", needs: "query", load: () => import("./pages/flows").then((m) => m.RecordFlows) },
+  { path: /^\/delegation\/(0|[1-9]\d{0,15})$/, title: "Delegation", under: "#/sessions", needs: "query", load: () => import("./pages/delegation").then((m) => m.RecordDelegation) },
   { path: /^\/ask$/, title: "Ask", nav: "#/ask", needs: "query", load: () => import("./pages/ask").then((m) => m.Ask) },
   { path: /^\/questions$/, title: "Questions", under: "#/ask", needs: "query", load: () => import("./pages/questions").then((m) => m.Questions) },
   { path: /^\/question\/([^/]+)$/, title: "Question", under: "#/ask", needs: "query", load: () => import("./pages/questions").then((m) => m.Question) },

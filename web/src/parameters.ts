@@ -33,7 +33,7 @@ export interface Given {
 }
 
 // What is no code: texts, names in quotes, comments, and texts between dollars.
-const SKIPPED = /'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|\/\*[\s\S]*?\*\/|\$([A-Za-z_]\w*)?\$[\s\S]*?\$\1\$|\$([A-Za-z_]\w{0,62})/g;
+const SKIPPED = /\b[eE]'(?:[^'\\]|\\[\s\S]|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|\/\*[\s\S]*?\*\/|\$([A-Za-z_]\w*)?\$[\s\S]*?\$\1\$|\$([A-Za-z_]\w{0,62})/g;
 
 /** The parameters of a statement, in the order in which they come first. */
 export function parametersOf(sql: string): string[] {

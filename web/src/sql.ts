@@ -28,10 +28,10 @@ function condition(view: View, contents: boolean): Condition {
     parameters[name] = { type: "timestamp", value };
   }
   view.filters.forEach(({ column, value, not }, index) => {
-    const { sql, kind } = known(column);
-    if (value === null) parts.push(`${sql} IS ${not ? "NOT " : ""}NULL`);
+    if (value === null) parts.push(`${known(column).sql} IS ${not ? "NOT " : ""}NULL`);
     else {
-      parts.push(`${kind === "text" ? sql : `CAST(${sql} AS VARCHAR)`} ${not ? "IS DISTINCT FROM" : "="} $is${index}`);
+      const same = finding(column, `$is${index}`);
+      parts.push(not ? `NOT coalesce(${same}, false)` : same);
       parameters[`is${index}`] = value;
     }
   });
@@ -44,7 +44,20 @@ function condition(view: View, contents: boolean): Condition {
   return { sql: parts.join(" AND ") || "true", parameters };
 }
 
+/** The condition that an action has a value in a column: `parameter` stands for the value. */
+export function finding(column: string, parameter: string): string {
+  const { sql, kind, finds } = known(column);
+  return finds?.replaceAll("$value", () => parameter) ?? `${kind === "text" ? sql : `CAST(${sql} AS VARCHAR)`} = ${parameter}`;
+}
+
+// As `sessions` and `denials` have it: that an approval expired, or that nobody saw an outcome, is no denial.
+export const DENIED = "coalesce(policy_effect = 'deny' OR outcome_status = 'denied' OR approval_outcome = 'rejected', false)";
+export const FAILED = "coalesce(outcome_status IN ('failure', 'timeout'), false)";
 export const TROUBLE = "coalesce(policy_effect = 'deny' OR outcome_status IN ('denied', 'failure', 'timeout') OR approval_outcome IN ('rejected', 'expired'), false)";
+
+// In which bar a time is, of those from `lo` to `hi`. Where these are thousands of years apart its microseconds are too many to be multiplied: then it is counted in a few at a time.
+export const UNIT = "1 + (hi - lo) // 100000000000000000";
+export const BAR = `CAST((us - lo) // unit * ${BARS} // greatest((hi - lo) // unit, 1) AS BIGINT)`;
 
 /** All counts of a view in one pass: rows of (what, value, count), where what is a column, `@all`, `@first`, `@last`, `@bar` or `@trouble`. */
 export function counting(view: View, contents: boolean): Question {
@@ -58,8 +71,8 @@ export function counting(view: View, contents: boolean): Question {
   const last = to === null ? "max(us) + 1" : "max(epoch_us($to))";
   return {
     sql: `WITH hit AS MATERIALIZED (SELECT epoch_us("time") AS us, ${TROUBLE} AS trouble, ${columns} FROM actions WHERE ${sql}),
-span AS MATERIALIZED (SELECT ${first} AS lo, ${last} AS hi FROM hit),
-placed AS (SELECT hit.*, CAST((us - lo) * ${BARS} // greatest(hi - lo, 1) AS BIGINT) AS bar FROM hit, span),
+span AS MATERIALIZED (SELECT *, ${UNIT} AS unit FROM (SELECT ${first} AS lo, ${last} AS hi FROM hit)),
+placed AS (SELECT hit.*, ${BAR} AS bar FROM hit, span),
 counted AS (SELECT CASE ${which} WHEN grouping(trouble) = 0 THEN if(trouble, '@trouble', '@bar') ELSE '@all' END AS what,
 CASE ${value} WHEN grouping(bar) = 0 THEN CAST(bar AS VARCHAR) END AS value, count(*) AS n
 FROM placed GROUP BY GROUPING SETS ((), (bar, trouble), ${sets}))
@@ -91,21 +104,18 @@ SELECT unnest([seq, first_seq, last_seq]) AS seq FROM hit UNION SELECT records.s
 }
 
 /** Everything that is known of the action that an entry tells of: its only record, its first or last, or one between that names it. */
-export const oneAction = (seq: number): Question => ({
-  sql: `WITH told AS MATERIALIZED (SELECT submitter AS who, action_id AS what FROM records WHERE seq = $seq)
-SELECT * FROM actions WHERE seq = $seq OR first_seq = $seq OR last_seq = $seq
+export const oneAction = (seq: number): Question => ({ sql: `WITH ${TOLD} SELECT * ${TOLD_OF}`, parameters: { seq }, limit: 1 });
+
+/** The same within a statement: the one before, then `SELECT …` this. */
+export const TOLD = "told AS MATERIALIZED (SELECT submitter AS who, action_id AS what FROM records WHERE seq = $seq)";
+export const TOLD_OF = `FROM actions WHERE seq = $seq OR first_seq = $seq OR last_seq = $seq
 OR (first_seq < $seq AND last_seq > $seq AND action_id = (SELECT what FROM told) AND submitter = (SELECT who FROM told))
-ORDER BY seq = $seq DESC`,
-  parameters: { seq },
-  limit: 1,
-});
+ORDER BY seq = $seq DESC LIMIT 1`;
 
 /** How often a value was seen, since when and until when, and where it was first and last. */
 export function seen(column: string, value: string): Question {
-  const { sql, kind } = known(column);
-  const compared = kind === "text" ? sql : `CAST(${sql} AS VARCHAR)`;
   return {
-    sql: `SELECT count(*), min("time"), max("time"), arg_min(seq, "time"), arg_max(seq, "time"), count(*) FILTER (WHERE ${TROUBLE}) FROM actions WHERE ${compared} = $value`,
+    sql: `SELECT count(*), min("time"), max("time"), arg_min(seq, "time"), arg_max(seq, "time"), count(*) FILTER (WHERE ${TROUBLE}) FROM actions WHERE ${finding(column, "$value")}`,
     parameters: { value },
   };
 }

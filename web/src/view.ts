@@ -106,6 +106,14 @@ export function instants(range: Range): { from: string | null; to: string | null
   return range;
 }
 
+/** The address that is there, with something else said behind its `?`. */
+export function resaid(change: (said: URLSearchParams) => void): string {
+  const [path = "", query = ""] = location.hash.split(/\?(.*)/s);
+  const said = new URLSearchParams(query);
+  change(said);
+  return `${path}${said.size ? `?${said}` : ""}`;
+}
+
 /** The address of a session, and of what is looked at there. */
 export function sessionAt(id: string, by: string | null, tab?: string): string {
   const said = new URLSearchParams();

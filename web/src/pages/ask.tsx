@@ -3,6 +3,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Value, Who } from "../api";
 import { type Asked, type Asking, useAsking } from "../asking";
 import { type Draft, draftOf, isSize, placeOf } from "../askplace";
+import { pictureIn } from "../chart";
 import { useLoaded } from "../hooks";
 import type { PageProps } from "../pages";
 import { type Given, likely, parametersOf, valueOf } from "../parameters";
@@ -59,7 +60,7 @@ export function Ask({ query, who }: PageProps) {
     histories.set(who, [at, ...(histories.get(who) ?? []).filter((each) => each !== at)].slice(0, KEPT));
     drafts.set(who, whole);
     run(question, at);
-    location.hash = at;
+    location.hash = at === place ? `${at}${pictureIn(query)}` : at;
   };
   const wrong = placeOfProblem(state, draft.sql);
   return (
@@ -106,7 +107,8 @@ export function Ask({ query, who }: PageProps) {
               </button>
             </p>
           )}
-          <Outcome state={state} who={who} cancel={cancel} again={asked} />
+          {state.at === "answered" && placeOf(draft) !== place && <p class="warn said">The statement was changed since: this is the answer to it as it was run.</p>}
+          <Outcome state={state} query={query} who={who} cancel={cancel} again={asked} />
           {state.at === "idle" && !told && <Help contents={who.permits.includes("contents")} />}
         </div>
       </div>

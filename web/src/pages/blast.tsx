@@ -2,7 +2,7 @@ import { useEffect, useState } from "preact/hooks";
 import { Problem, query as asking, type Who } from "../api";
 import { FORMS, saveAnswer } from "../asking";
 import { placeOf } from "../askplace";
-import { told, useLoaded } from "../hooks";
+import { told, useLeaving, useLoaded } from "../hooks";
 import type { PageProps } from "../pages";
 import { AskNav } from "../parts/asknav";
 import { Evidence, MOST } from "../parts/evidence";
@@ -10,7 +10,7 @@ import { Histogram } from "../parts/histogram";
 import { named, ValueText } from "../parts/pivot";
 import { ProblemBox } from "../parts/problem";
 import { RangeChoice } from "../parts/range";
-import { type Blast as Asked, EACH, everyAction, inSearch, placeOfBlast, type Reach, reaching, reachOf, readBlast, type Side, SIDES, valuesOf, WHATS } from "../reach";
+import { type Blast as Asked, EACH, everyAction, fixed, inSearch, placeOfBlast, type Reach, reaching, reachOf, readBlast, type Side, SIDES, valuesOf, WHATS } from "../reach";
 import { count, plain, Shown, Time } from "../text";
 import { formatView } from "../view";
 
@@ -44,7 +44,7 @@ export function Blast({ query, who }: PageProps) {
           <Which key={`${blast.what.name} ${blast.value}`} blast={blast} />
         </li>
       </ol>
-      {blast.value && <Found blast={blast} who={who} />}
+      {blast.value && <Found key={`${blast.what.name} ${blast.value}`} asked={blast} who={who} />}
     </main>
   );
 }
@@ -100,12 +100,14 @@ function Values({ blast, sought }: { blast: Asked; sought: string }) {
   );
 }
 
-function Found({ blast, who }: { blast: Asked; who: Who }) {
-  const place = placeOfBlast(blast);
-  const found = useLoaded(place, async (signal) => reachOf(await asking(reaching(blast), signal)));
+function Found({ asked, who }: { asked: Asked; who: Who }) {
+  const found = useLoaded(placeOfBlast(asked), async (signal) => {
+    const blast = fixed(asked);
+    return { blast, reach: reachOf(await asking(reaching(blast), signal)) };
+  });
   if (found.problem) return <ProblemBox problem={found.problem} again={found.again} />;
   if (!found.value) return <p class="dim" role="status">Looking…</p>;
-  const reach = found.value;
+  const { blast, reach } = found.value;
   if (reach.all.n === 0) return <Nobody blast={blast} />;
   return (
     <section class={`reach ${found.busy ? "busy" : ""}`} aria-label="What it reached" aria-busy={found.busy}>
@@ -113,7 +115,7 @@ function Found({ blast, who }: { blast: Asked; who: Who }) {
       <Histogram counts={reach.counts} brushed={(from, to) => go({ ...blast, range: { from, to } })} />
       <Ways blast={blast} reach={reach} who={who} />
       <div class="reached">
-        {SIDES.filter(({ name }) => name !== blast.what.name && reach.sides.has(name)).map((side) => (
+        {SIDES.filter(({ name }) => (reach.sides.get(name)?.of ?? 0) > (name === blast.what.name ? 1 : 0)).map((side) => (
           <Reached key={side.name} side={side} blast={blast} reach={reach} />
         ))}
       </div>
@@ -135,7 +137,6 @@ function Nobody({ blast }: { blast: Asked }) {
 }
 
 function Totals({ blast, reach: { all, sides } }: { blast: Asked; reach: Reach }) {
-  const tried = all.n - all.done - all.denied;
   return (
     <dl class="totals" aria-label={`${blast.what.label} ${plain(blast.value)}`}>
       <div>
@@ -150,10 +151,10 @@ function Totals({ blast, reach: { all, sides } }: { blast: Asked; reach: Reach }
         <dt>Denied</dt>
         <dd>{count(all.denied)}</dd>
       </div>
-      {tried > 0 && (
+      {all.tried > 0 && (
         <div title="No outcome was seen, and nothing that denied it">
           <dt>Tried, end unknown</dt>
-          <dd>{count(tried)}</dd>
+          <dd>{count(all.tried)}</dd>
         </div>
       )}
       {["session", "resource", "user", "destination"].map((name) => {
@@ -185,6 +186,7 @@ function Ways({ blast, reach, who }: { blast: Asked; reach: Reach; who: Who }) {
   const [said, tell] = useState("");
   const [problem, refuse] = useState<Problem>();
   const listed = everyAction(blast);
+  const leaving = useLeaving();
   useEffect(() => tell(""), [blast.value]);
   const given = Object.fromEntries(
     Object.entries(listed.parameters).map(([name, value]) => [
@@ -202,7 +204,7 @@ function Ways({ blast, reach, who }: { blast: Asked; reach: Reach; who: Who }) {
           type="button"
           onClick={() => {
             refuse(undefined);
-            saveAnswer(listed, reach.answer.size, form).then(({ rows, cut }) => tell(`${count(rows)} actions saved${cut ? "; there are more: choose a shorter window" : ""}`), (error) => refuse(told(error)));
+            saveAnswer(listed, reach.answer.size, form, leaving).then(({ rows, cut }) => tell(`${count(rows)} actions saved${cut ? "; there are more: choose a shorter window" : ""}`), (error) => refuse(told(error)));
           }}
         >
           Save all actions as {form.label}

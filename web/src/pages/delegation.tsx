@@ -15,11 +15,11 @@ export function RecordDelegation({ at }: PageProps) {
         ← Record {seq}
       </a>
       <h1>Who acted for whom</h1>
-      <p class="dim">All actions of its session, and of its trace whoever wrote them.</p>
+      <p class="dim">All actions of its session, and of its trace whoever wrote them; with what set them off, and what they set off elsewhere.</p>
       {found.problem && <ProblemBox problem={found.problem} again={found.again} />}
       {!found.value && !found.problem && <p class="dim">Reading…</p>}
       {found.value?.next !== undefined && <p class="warn">Of the first {count(STEPS_AT_ONCE)} actions; there are more.</p>}
-      {found.value && <Delegation rows={found.value.rows} start={seq} />}
+      {found.value && <Delegation rows={found.value.rows} start={Number(found.value.rows[0]?.start ?? seq)} />}
     </main>
   );
 }

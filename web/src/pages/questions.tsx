@@ -2,6 +2,7 @@ import { useEffect, useState } from "preact/hooks";
 import type { Value } from "../api";
 import { useAsking } from "../asking";
 import { placeOf } from "../askplace";
+import { pictureIn } from "../chart";
 import { useLoaded } from "../hooks";
 import type { PageProps } from "../pages";
 import { type Given, HINTS, type Kind, valueOf } from "../parameters";
@@ -82,7 +83,7 @@ function Form({ question, query, who }: { question: Named; query: URLSearchParam
     const values: Record<string, Value> = Object.fromEntries(given.map((each) => [each.name, valueOf(givenOf(each))!]));
     const at = placeOfQuestion(name, typed, true);
     run({ name, sql: question.sql, parameters: values }, at);
-    location.hash = at;
+    location.hash = at === place ? `${at}${pictureIn(query)}` : at;
   };
   useEffect(() => type(told), [place]);
   useEffect(() => {
@@ -115,7 +116,8 @@ function Form({ question, query, who }: { question: Named; query: URLSearchParam
           {wrong.length > 0 && <span class="dim">give {wrong.map((each) => each.name).join(", ")}</span>}
         </div>
       </form>
-      <Outcome state={state} who={who} cancel={cancel} again={asked} />
+      {state.at === "answered" && placeOfQuestion(name, typed, true) !== place && <p class="warn said">The fields were changed since: this is the answer as it was asked.</p>}
+      <Outcome state={state} query={query} who={who} cancel={cancel} again={asked} />
       {state.at !== "answered" && <Columns question={question} />}
     </>
   );

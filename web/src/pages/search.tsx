@@ -1,5 +1,5 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { type Answer, type Cell, type Problem, query, type Who } from "../api";
+import { type Answer, type Cell, type Problem, type Question, query, type Who } from "../api";
 import { COLUMNS, known } from "../columns";
 import { told, useKeys, useLoaded } from "../hooks";
 import { Evidence } from "../parts/evidence";
@@ -7,7 +7,7 @@ import { countsOf, Facets } from "../parts/facets";
 import { Histogram } from "../parts/histogram";
 import { Pivot, ValueText } from "../parts/pivot";
 import { ProblemBox } from "../parts/problem";
-import { RangeChoice } from "../parts/range";
+import { Seek } from "../parts/seek";
 import { counting, listing, telling } from "../sql";
 import { count, plain, Time } from "../text";
 import { EVERYTHING, formatView, unfiltered, type View } from "../view";
@@ -26,7 +26,10 @@ export function Search({ view, who, active, nothing }: { view: View; who: Who; a
   const place = formatView(view);
   const bound = formatView({ ...view, columns: [] }); // counts do not depend on which columns are shown
   const counted = useLoaded(bound, async (signal) => countsOf((await query(counting(view, contents), signal)).rows));
-  const listed = useLoaded(place, async (signal) => ({ key: `${place} ${performance.now()}`, view, answer: await query(listing(view, contents), signal) }));
+  const listed = useLoaded(place, async (signal) => {
+    const question = listing(view, contents); // more of its rows are asked for by the same: "the last day" would be another one by then
+    return { key: `${place} ${performance.now()}`, view, question, answer: await query(question, signal) };
+  });
   const total = counted.value?.get("@all")?.[0]?.[1];
   const open = bound === formatView({ ...EVERYTHING, columns: [] });
   useEffect(() => {
@@ -46,32 +49,20 @@ export function Search({ view, who, active, nothing }: { view: View; who: Who; a
   useKeys(active ? { "/": () => text.current?.focus() } : {});
   return (
     <main class="search" hidden={!active}>
-      <form
-        class="ask"
-        role="search"
-        onSubmit={(event) => {
-          event.preventDefault();
-          const asked = { ...view, text: text.current!.value };
+      <Seek
+        field={text}
+        text={view.text}
+        range={view.range}
+        label="Search in names, requests, arguments and results"
+        placeholder={contents ? "Search names, requests, arguments, results" : "Search names; contents are not for your role"}
+        sought={(sought) => {
+          const asked = { ...view, text: sought };
           if (formatView(asked) !== place) return go(asked);
           counted.again();
           listed.again();
         }}
-      >
-        <input
-          ref={text}
-          key={view.text}
-          name="text"
-          type="search"
-          aria-label="Search in names, requests, arguments and results"
-          placeholder={contents ? "Search names, requests, arguments, results" : "Search names; contents are not for your role"}
-          defaultValue={view.text}
-          spellcheck={false}
-        />
-        <RangeChoice range={view.range} chosen={(range) => go({ ...view, range })} />
-        <button type="submit" class="main">
-          Search
-        </button>
-      </form>
+        chosen={(range) => go({ ...view, range })}
+      />
       <Chips view={view} />
       <div class="sides">
         <Facets view={view} counts={counted.value} />
@@ -89,7 +80,7 @@ export function Search({ view, who, active, nothing }: { view: View; who: Who; a
             </span>
           </div>
           {listed.problem && !counted.problem && <ProblemBox problem={listed.problem} again={listed.again} />}
-          {listed.value && <Table key={listed.value.key} view={listed.value.view} first={listed.value.answer} contents={contents} active={active} />}
+          {listed.value && <Table key={listed.value.key} view={listed.value.view} question={listed.value.question} first={listed.value.answer} active={active} />}
         </section>
       </div>
     </main>
@@ -161,7 +152,7 @@ function ColumnChoice({ view }: { view: View }) {
   );
 }
 
-function Table({ view, first, contents, active }: { view: View; first: Answer; contents: boolean; active: boolean }) {
+function Table({ view, question, first, active }: { view: View; question: Question; first: Answer; active: boolean }) {
   const [{ rows, next }, set] = useState<Listed>({ rows: first.rows, next: first.next });
   const [problem, refuse] = useState<Problem>();
   const [busy, work] = useState(false);
@@ -170,7 +161,7 @@ function Table({ view, first, contents, active }: { view: View; first: Answer; c
   const more = (): void => {
     if (!next || busy) return;
     work(true);
-    query({ ...listing(view, contents), cursor: next })
+    query({ ...question, cursor: next })
       .then(
         (answer) => {
           set({ rows: [...rows, ...answer.rows], next: answer.next });

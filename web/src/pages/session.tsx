@@ -9,8 +9,8 @@ import { delegatedIn, entriesOf, FLOWS_AT_ONCE, head, number, type Row, rowsOf, 
 import { Delegation } from "../story/delegation";
 import { Flows } from "../story/flows";
 import { type Gap, Lanes, long, type Zoom } from "../story/lanes";
-import { many, MARKS, type Step, stepsOf } from "../story/step";
-import { sessionAt } from "../view";
+import { many, MARKS, some, type Step, stepsOf } from "../story/step";
+import { resaid, sessionAt } from "../view";
 import { count, pretty, Shown, short, Time } from "../text";
 
 const TABS = { "": "In time", flows: "Flows", delegation: "Delegation" } as const;
@@ -19,10 +19,13 @@ const ROWS = 200;
 /** One session: who asked for what, every action on its lane, what flowed where, who acted for whom. */
 export function Session({ at, query, who }: PageProps) {
   const which: Which = { id: at[0]!, by: query.get("by") };
+  return <One key={JSON.stringify(which)} which={which} query={query} who={who} />;
+}
+
+function One({ which, query, who }: { which: Which; query: URLSearchParams; who: Who }) {
   const tab = Object.keys(TABS).find((name) => name === query.get("tab")) ?? "";
-  const key = JSON.stringify(which);
-  const known = useLoaded(`head ${key}`, (signal) => rowsOf(head(which), signal));
-  useEffect(() => scrollTo(0, 0), [key]);
+  const known = useLoaded("head", (signal) => rowsOf(head(which), signal));
+  useEffect(() => scrollTo(0, 0), []);
   const rows = known.value?.rows;
   return (
     <main class="page story session">
@@ -39,6 +42,8 @@ export function Session({ at, query, who }: PageProps) {
         </p>
       )}
       {rows?.map((row) => <Head key={String(row.submitter)} row={row} several={rows.length > 1} />)}
+      {known.value?.next !== undefined && <p class="warn">More credentials than these {count(rows!.length)} wrote under this id.</p>}
+      {rows && rows.length > 1 && <p class="dim small">Several credentials wrote under this id. Whether they mean the same session nobody knows: what each told is told apart.</p>}
       {rows && rows.length > 0 && (
         <>
           <nav class="tabs" aria-label="Of this session">
@@ -51,7 +56,7 @@ export function Session({ at, query, who }: PageProps) {
               <Evidence selection={entriesOf(which)} what="all entries of this session" who={who} />
             </span>
           </nav>
-          {tab === "" && <InTime key={key} which={which} heads={rows} query={query} />}
+          {tab === "" && <InTime which={which} heads={rows} query={query} />}
           {tab === "flows" && <SessionFlows which={which} who={who} />}
           {tab === "delegation" && <SessionDelegation which={which} />}
         </>
@@ -63,16 +68,16 @@ export function Session({ at, query, who }: PageProps) {
 function Head({ row, several }: { row: Row; several: boolean }) {
   const request = text(row, "request_text");
   const n = (name: string): number => number(row, name) ?? 0;
-  const missing = gapsOf([row]).reduce((sum, gap) => sum + gap.missing, 0);
+  const [users, models] = [texts(row, "users"), texts(row, "models")];
   return (
     <header class="told">
       <p class="dim">
         <Time at={String(row.first_time)} />
         {n("actions") > 0 && ` · lasted ${long(Math.max((Date.parse(String(row.last_time)) - Date.parse(String(row.first_time))) * 1000, 0))}`}
         {" · asked by "}
-        {texts(row, "users").length
-          ? texts(row, "users").slice(0, 4).map((user) => <Pivot key={user} column="request_user" value={user} {...(/^[0-9a-f]{64}$/.test(user) && { label: short(user) })} />)
-          : "nobody named"}
+        {users.length ? users.slice(0, 4).map((user) => <Pivot key={user} column="request_user" value={user} {...(/^[0-9a-f]{64}$/.test(user) && { label: short(user) })} />) : "nobody named"}
+        {users.length > 4 && ` and ${count(users.length - 4)} more`}
+        {n("gone") > 0 && ` and ${many(n("gone"), "other")}, withheld or erased`}
         {several && (
           <>
             {" · told by "}
@@ -81,8 +86,7 @@ function Head({ row, several }: { row: Row; several: boolean }) {
             </a>
           </>
         )}
-        {" · "}
-        {texts(row, "models").length > 0 && <Shown text={texts(row, "models").slice(0, 3).join(", ")} />}
+        {models.length > 0 && [" · ", <Shown key="models" text={some(models, 3)} />]}
       </p>
       {request !== null ? (
         <blockquote tabIndex={0}>
@@ -95,11 +99,11 @@ function Head({ row, several }: { row: Row; several: boolean }) {
         <Tile n={n("actions")} label="actions" />
         <Tile n={n("denied")} label="denied" tone="bad" />
         <Tile n={n("failed")} label="failed" tone="bad" />
-        <Tile n={n("not_observed")} label="without outcome" tone="warn" />
+        <Tile n={n("open")} label="without outcome" tone="warn" />
         <Tile n={n("untrusted_reads")} label="untrusted reads" tone="warn" />
         <Tile n={n("consequences")} label="consequences" />
         <Tile n={n("consequences_after_untrusted")} label="of them after untrusted" tone="bad" />
-        {missing > 0 && <Tile n={missing} label="records never arrived" tone="bad" />}
+        {n("missing") > 0 && <Tile n={n("missing")} label="records never arrived" tone="bad" />}
       </ul>
     </header>
   );
@@ -124,56 +128,75 @@ function gapsOf(heads: Row[]): Gap[] {
 }
 
 function InTime({ which, heads, query }: { which: Which; heads: Row[]; query: URLSearchParams }) {
-  const [cursors, turn] = useState<string[]>([]);
-  const cursor = cursors.at(-1);
-  const listed = useLoaded(`steps ${JSON.stringify(which)} ${cursor}`, (signal) => rowsOf({ ...asked(which), ...(cursor !== undefined && { cursor }) }, signal));
-  const { steps, late } = useMemo(() => stepsOf(listed.value?.rows ?? []), [listed.value]);
-  const [zoom, set] = useState<Zoom>(parseZoom(query));
-  const zoomed = (next: Zoom): void => {
-    set(next);
-    const [path = "", said = ""] = location.hash.split(/\?(.*)/s);
-    const now = new URLSearchParams(said);
-    now.delete("zoom");
-    if (next) now.set("zoom", next.map((us) => Math.round(us)).join("-"));
-    history.replaceState(history.state, "", `${path}${now.size ? `?${now}` : ""}`);
+  const part = Number(/^[1-9]\d{0,5}$/.exec(query.get("part") ?? "")?.[0] ?? 1) - 1;
+  const several = heads.length > 1;
+  const listed = useLoaded(`steps ${part}`, async (signal) => ({ part, ...(await rowsOf(asked(which, part), signal)) }));
+  const { steps, late } = useMemo(() => stepsOf(listed.value?.rows ?? [], several), [listed.value]);
+  const zoom = parseZoom(query);
+  const zoomed = (next: Zoom): void =>
+    location.replace(
+      resaid((said) => {
+        said.delete("zoom");
+        if (next) said.set("zoom", next.map((us) => Math.round(us)).join("-"));
+      }),
+    );
+  const turn = (to: number): void => {
+    location.hash = resaid((said) => {
+      said.delete("zoom"); // that part's own
+      said.delete("part");
+      if (to > 0) said.set("part", String(to + 1));
+    });
   };
   if (listed.problem) return <ProblemBox problem={listed.problem} again={listed.again} />;
-  if (!listed.value) return <p class="dim">Reading…</p>;
+  if (listed.value?.part !== part) return <p class="dim">Reading…</p>;
+  if (steps.length === 0 && part > 0) {
+    return (
+      <p class="dim">
+        It has no action so far on. <a href={sessionAt(which.id, which.by)}>To its beginning</a>
+      </p>
+    );
+  }
   if (steps.length === 0) return <p class="dim">Nothing was done in it: its records only tell what was said.</p>;
   const total = heads.reduce((sum, row) => sum + (number(row, "actions") ?? 0), 0);
-  const before = cursors.length * STEPS_AT_ONCE;
+  const before = part * STEPS_AT_ONCE;
   const exposed = heads.map((row) => number(row, "untrusted_us")).filter((us) => us !== null);
   const seen = zoom ? steps.filter((step) => step.to >= zoom[0] && step.from <= zoom[1]) : steps;
   return (
     <>
-      {(listed.value.next !== undefined || cursors.length > 0) && (
+      {(listed.value.next !== undefined || part > 0) && (
         <p class="part warn">
-          Actions {count(before + 1)} to {count(before + steps.length)} of {count(total)}.{" "}
-          {cursors.length > 0 && (
-            <button type="button" onClick={() => (zoomed(null), turn(cursors.slice(0, -1)))}>
-              The {count(STEPS_AT_ONCE)} before
-            </button>
-          )}{" "}
-          {listed.value.next !== undefined && (
-            <button type="button" onClick={() => (zoomed(null), turn([...cursors, listed.value!.next!]))}>
-              The next {count(STEPS_AT_ONCE)}
-            </button>
+          Actions {count(before + 1)} to {count(before + steps.length)} of {count(total)}.
+          <button type="button" disabled={part === 0} onClick={() => turn(part - 1)}>
+            The {count(STEPS_AT_ONCE)} before
+          </button>
+          <button type="button" disabled={listed.value.next === undefined} onClick={() => turn(part + 1)}>
+            The next {count(STEPS_AT_ONCE)}
+          </button>
+          {total > 2 * STEPS_AT_ONCE && (
+            <select aria-label="Which part" value={String(part)} onChange={(event) => turn(Number(event.currentTarget.value))}>
+              {Array.from({ length: Math.ceil(total / STEPS_AT_ONCE) }, (_, each) => (
+                <option key={each} value={each}>
+                  from {count(each * STEPS_AT_ONCE + 1)} on
+                </option>
+              ))}
+            </select>
           )}
         </p>
       )}
       {late && <p class="dim small">Most of it was recorded more than 5 minutes after its own time: imported, or kept in a spool. Single actions are not marked late for it.</p>}
       <Lanes steps={steps} gaps={gapsOf(heads)} untrusted={exposed.length ? Math.min(...exposed) : null} zoom={zoom} zoomed={zoomed} />
-      <StepTable key={`${zoom}`} steps={seen} all={steps.length} />
+      {seen.length === 0 && <p class="warn">Nothing happened in the time that is looked at. The picture above can show the whole.</p>}
+      <StepTable key={`${zoom}`} steps={seen} all={steps.length} several={several} />
     </>
   );
 }
 
 function parseZoom(query: URLSearchParams): Zoom {
-  const found = /^(\d{1,17})-(\d{1,17})$/.exec(query.get("zoom") ?? "");
+  const found = /^(-?\d{1,18})-(-?\d{1,18})$/.exec(query.get("zoom") ?? "");
   return found && Number(found[1]) < Number(found[2]) ? [Number(found[1]), Number(found[2])] : null;
 }
 
-function StepTable({ steps, all }: { steps: Step[]; all: number }) {
+function StepTable({ steps, all, several }: { steps: Step[]; all: number; several: boolean }) {
   const [shown, more] = useState(ROWS);
   return (
     <>
@@ -189,7 +212,7 @@ function StepTable({ steps, all }: { steps: Step[]; all: number }) {
             <tr>
               <th scope="col">Time (UTC)</th>
               <th scope="col" class="number">After</th>
-              {["Agent", "Tool", "Resource", "Policy", "Approval", "Outcome"].map((name) => (
+              {[...(several ? ["Told by"] : []), "Agent", "Tool", "Resource", "Policy", "Approval", "Outcome"].map((name) => (
                 <th key={name} scope="col">
                   {name}
                 </th>
@@ -200,7 +223,7 @@ function StepTable({ steps, all }: { steps: Step[]; all: number }) {
           </thead>
           <tbody>
             {steps.slice(0, shown).map((step, index) => (
-              <StepRow key={step.seq} step={step} after={index > 0 ? step.from - steps[index - 1]!.from : null} />
+              <StepRow key={step.seq} step={step} several={several} after={index > 0 ? step.from - steps[index - 1]!.from : null} />
             ))}
           </tbody>
         </table>
@@ -214,7 +237,7 @@ function StepTable({ steps, all }: { steps: Step[]; all: number }) {
   );
 }
 
-function StepRow({ step, after }: { step: Step; after: number | null }) {
+function StepRow({ step, after, several }: { step: Step; after: number | null; several: boolean }) {
   const { row, marks } = step;
   const cell = (column: string, label: string, value: string | null) => (
     <td data-label={label}>{value === null ? <span class="none">–</span> : <Pivot column={column} value={value} />}</td>
@@ -230,9 +253,10 @@ function StepRow({ step, after }: { step: Step; after: number | null }) {
       <td class="number dim" data-label="After">
         {after === null || after === 0 ? <span class="none">–</span> : `+${long(after)}`}
       </td>
+      {several && cell("submitter", "Told by", text(row, "submitter"))}
       {cell("agent", "Agent", text(row, "agent"))}
       {cell("tool_name", "Tool", text(row, "tool_name"))}
-      {cell(String(row.resource_column), "Resource", text(row, "resource"))}
+      {cell("resource", "Resource", text(row, "resource"))}
       {cell("policy_effect", "Policy", text(row, "policy_effect"))}
       <td data-label="Approval">{text(row, "approval_outcome") === null ? <span class="none">–</span> : <ValueText column="approval_outcome" value={text(row, "approval_outcome")!} />}</td>
       {cell("outcome_status", "Outcome", text(row, "outcome_status"))}
@@ -252,7 +276,7 @@ function StepRow({ step, after }: { step: Step; after: number | null }) {
 }
 
 function SessionFlows({ which, who }: { which: Which; who: Who }) {
-  const found = useLoaded(`flows ${JSON.stringify(which)}`, (signal) => rowsOf(sessionFlows(which), signal));
+  const found = useLoaded("flows", (signal) => rowsOf(sessionFlows(which), signal));
   if (found.problem) return <ProblemBox problem={found.problem} again={found.again} />;
   if (!found.value) return <p class="dim">Comparing words…</p>;
   return (
@@ -264,7 +288,7 @@ function SessionFlows({ which, who }: { which: Which; who: Who }) {
 }
 
 function SessionDelegation({ which }: { which: Which }) {
-  const found = useLoaded(`delegation ${JSON.stringify(which)}`, (signal) => rowsOf(delegatedIn(which), signal));
+  const found = useLoaded("delegation", (signal) => rowsOf(delegatedIn(which), signal));
   if (found.problem) return <ProblemBox problem={found.problem} again={found.again} />;
   if (!found.value) return <p class="dim">Reading…</p>;
   return (

@@ -1,12 +1,12 @@
 import { useState } from "preact/hooks";
-import type { Problem } from "../api";
-import { told, useLoaded } from "../hooks";
+import type { Problem, Question } from "../api";
+import { told, useLeaving, useLoaded } from "../hooks";
 import type { PageProps } from "../pages";
 import { ProblemBox } from "../parts/problem";
-import { RangeChoice } from "../parts/range";
+import { Seek } from "../parts/seek";
 import { number, ONLY, type Row, rowsOf, sessions, type SessionsView, type Told, text, texts } from "../story/ask";
 import { long } from "../story/lanes";
-import { many } from "../story/step";
+import { many, some } from "../story/step";
 import { count, plain, pretty, Shown, short, Time } from "../text";
 import { formatRange, parseRange, sessionAt } from "../view";
 
@@ -32,34 +32,25 @@ export function Sessions({ query, who }: PageProps) {
   const view = viewOf(query);
   const contents = who.permits.includes("contents");
   const address = addressOf(view);
-  const listed = useLoaded(address, async (signal) => ({ key: `${address} ${performance.now()}`, told: await rowsOf(sessions(view, contents), signal) }));
+  const listed = useLoaded(address, async (signal) => {
+    const question = sessions(view, contents);
+    return { key: `${address} ${performance.now()}`, question, told: await rowsOf(question, signal) };
+  });
   const total = listed.value ? Number(listed.value.told.rows[0]?.total ?? 0) : undefined;
   return (
     <main class="page story sessions">
-      <form
-        class="ask"
-        role="search"
-        onSubmit={(event) => {
-          event.preventDefault();
-          const asked = { ...view, text: String(new FormData(event.currentTarget as HTMLFormElement).get("text") ?? "") };
+      <Seek
+        text={view.text}
+        range={view.range}
+        label="Search sessions"
+        placeholder={contents ? "Search ids, agents, tools, users, requests" : "Search ids, agents, tools; contents are not for your role"}
+        sought={(sought) => {
+          const asked = { ...view, text: sought };
           if (addressOf(asked) === address) listed.again();
           else go(asked);
         }}
-      >
-        <input
-          key={view.text}
-          name="text"
-          type="search"
-          aria-label="Search sessions"
-          placeholder={contents ? "Search ids, agents, tools, users, requests" : "Search ids, agents, tools; contents are not for your role"}
-          defaultValue={view.text}
-          spellcheck={false}
-        />
-        <RangeChoice range={view.range} chosen={(range) => go({ ...view, range })} />
-        <button type="submit" class="main">
-          Search
-        </button>
-      </form>
+        chosen={(range) => go({ ...view, range })}
+      />
       <div class="only" role="group" aria-label="Only sessions">
         {Object.entries(ONLY).map(([name, { label }]) => {
           const on = view.only.includes(name);
@@ -75,7 +66,7 @@ export function Sessions({ query, who }: PageProps) {
           <span role="status">{total === undefined ? (listed.problem ? "" : "Counting…") : many(total, "session")}</span>
         </div>
         {listed.problem && <ProblemBox problem={listed.problem} again={listed.again} />}
-        {listed.value && total! > 0 && <Table key={listed.value.key} first={listed.value.told} view={view} contents={contents} />}
+        {listed.value && total! > 0 && <Table key={listed.value.key} first={listed.value.told} question={listed.value.question} />}
         {listed.value && total === 0 && (
           <div class="nothing">
             <h2>No session fits</h2>
@@ -88,14 +79,15 @@ export function Sessions({ query, who }: PageProps) {
   );
 }
 
-function Table({ first, view, contents }: { first: Told; view: SessionsView; contents: boolean }) {
+function Table({ first, question }: { first: Told; question: Question }) {
   const [{ rows, next }, set] = useState(first);
   const [problem, refuse] = useState<Problem>();
   const [busy, work] = useState(false);
+  const leaving = useLeaving();
   const more = (): void => {
     if (!next || busy) return;
     work(true);
-    rowsOf({ ...sessions(view, contents), cursor: next })
+    rowsOf({ ...question, cursor: next }, leaving)
       .then(
         (told) => {
           set({ rows: [...rows, ...told.rows], next: told.next });
@@ -158,10 +150,11 @@ function Session({ row }: { row: Row }) {
         <small>
           <Shown text={id} />
           {texts(row, "users").slice(0, 2).map((user) => [" · ", <Shown key={user} text={/^[0-9a-f]{64}$/.test(user) ? short(user) : user} />])}
+          {texts(row, "users").length > 2 && ` and ${count(texts(row, "users").length - 2)} more`}
         </small>
       </td>
       <td data-label="Agents" class="name agents">
-        {texts(row, "agents").length ? <Shown text={texts(row, "agents").slice(0, 3).join(", ")} /> : <span class="none">–</span>}
+        {texts(row, "agents").length ? <Shown text={some(texts(row, "agents"), 3)} /> : <span class="none">–</span>}
         <small title={plain(texts(row, "tools").join(", "))}>{many(texts(row, "tools").length, "tool")}</small>
       </td>
       <Count n={number(row, "actions")} label="Actions" />

@@ -1,11 +1,13 @@
 import { useRef, useState } from "preact/hooks";
 import type { Cell, Who } from "../api";
 import { BY_NAME } from "../columns";
+import { isNumber } from "../chart";
 import { plain, pretty, Shown, short, Time } from "../text";
 import { named, Pivot } from "./pivot";
 
 const CUT = 120;
 const PLACE = /(^|_)seq$/;
+const COUNTER = "source_seq"; // a source's own, but beside what a result came from
 const PLACES = /(^|_)seqs$/;
 const MOST_PLACES = 12;
 const COMMITMENT = /^[0-9a-f]{64}$/;
@@ -23,19 +25,25 @@ const WITHHELD: ReadonlySet<string> = new Set([
   "request_user", "identity_principal", "approval_approver", "request_text", "tool_arguments", "decision_reason", "decision_prompt", "decision_output", "policy_input", "approval_shown", "outcome_result",
 ]);
 
-export const isNumber = (type: string): boolean => /INT|DOUBLE|FLOAT|DECIMAL/.test(type) && !/\[\]|STRUCT|MAP/.test(type);
+/** The columns of an answer whose numbers are places in the log. */
+export function placesOf(columns: readonly { name: string }[]): ReadonlySet<string> {
+  const names = new Set(columns.map(({ name }) => name));
+  const flow = names.has("source_tool") || names.has("sink_seq");
+  return new Set([...names].filter((name) => PLACE.test(name) && (name !== COUNTER || flow)));
+}
 
 interface Shape {
   column: { name: string; type: string };
+  place: boolean;
   value: Cell;
   commitment: string | undefined;
   who: Who;
 }
 
 /** A value of an answer: a record to open, a value to follow, a time, or text. */
-export function CellValue({ column: { name, type }, value, commitment, who }: Shape) {
+export function CellValue({ column: { name, type }, place, value, commitment, who }: Shape) {
   if (value === null) return <Nothing name={name} commitment={commitment} who={who} />;
-  if (PLACE.test(name) && isPlace(value)) return <Opens seq={value} />;
+  if (place && isPlace(value)) return <Opens seq={value} />;
   if (PLACES.test(name) && Array.isArray(value)) return <Places seqs={value} />;
   if (type.startsWith("TIMESTAMP") && typeof value === "string") return <Time at={value} />;
   const known = CALLED[name] ?? name;

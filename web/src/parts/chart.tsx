@@ -1,6 +1,6 @@
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Answer } from "../api";
-import { binWidth, extent, KIND_NAMES, type Kind, kindsOf, numberOf, type Plan, type Point, planned, possible, type Series, seriesOf, ticks, timeLabel, timeTicks } from "../chart";
+import { choicesOf, extent, figure, KIND_NAMES, type Kind, kindsOf, labelsOf, numberOf, type Plan, type Point, planned, possible, type Series, seriesOf, ticks, timeLabel, timeTicks } from "../chart";
 import { count, plain, Shown } from "../text";
 
 const TALL = 240;
@@ -12,11 +12,9 @@ const BARS = 24;
 const DOTS = 2;
 
 /** A picture of an answer. The table beside it has every number of it. */
-export function Chart({ answer }: { answer: Answer }) {
+export function Chart({ answer, plan, set }: { answer: Answer; plan: Plan; set: (plan: Plan) => void }) {
   const kinds = possible(kindsOf(answer));
-  const [plan, set] = useState<Plan>(() => planned(kinds[0]!, answer));
-  const { numbers, times, words } = kindsOf(answer);
-  const choices = { x: plan.kind === "bar" ? words : plan.kind === "scatter" ? numbers : times, y: plan.kind === "time" ? [] : numbers, by: plan.kind === "bar" ? [] : words };
+  const choices = choicesOf(plan.kind, kindsOf(answer));
   const name = (column: number): string => plain(answer.columns[column]!.name);
   return (
     <figure class="chart">
@@ -52,6 +50,7 @@ export function Chart({ answer }: { answer: Answer }) {
         )}
       </div>
       {plan.kind === "bar" ? <Bars plan={plan} answer={answer} /> : <Axes plan={plan} answer={answer} />}
+      {answer.truncated && <figcaption class="warn small">Of the first {count(answer.rows.length)} rows alone: there are more.</figcaption>}
     </figure>
   );
 }
@@ -59,25 +58,26 @@ export function Chart({ answer }: { answer: Answer }) {
 function Bars({ plan, answer }: { plan: Plan; answer: Answer }) {
   const rows = answer.rows.flatMap((row) => {
     const value = numberOf(row[plan.y!]);
-    return value === null ? [] : [{ what: row[plan.x] ?? null, value }];
+    return value === null ? [] : [{ what: row[plan.x] ?? null, value, said: row[plan.y!] }];
   });
-  const most = Math.max(0, ...rows.map(({ value }) => value)) || 1;
+  const most = rows.slice(0, BARS).reduce((so, { value }) => Math.max(so, Math.abs(value)), 0) || 1;
   return (
     <>
       <ol class="bars" aria-label={`${plain(answer.columns[plan.y!]!.name)} by ${plain(answer.columns[plan.x]!.name)}`}>
-        {rows.slice(0, BARS).map(({ what, value }, index) => (
+        {rows.slice(0, BARS).map(({ what, value, said }, index) => (
           <li key={index}>
             <span class="what name" title={what === null ? "NULL" : plain(String(what))}>
-              {what === null ? <em>nothing</em> : <Shown text={String(what)} />}
+              {what === null ? <em>NULL</em> : <Shown text={String(what)} />}
             </span>
             <span class="track">
               <span class={value < 0 ? "under" : ""} style={{ width: `${Math.max(0, (Math.abs(value) / most) * 100)}%` }} />
             </span>
-            <span class="n">{count(value)}</span>
+            <span class="n">{typeof said === "number" ? figure(said) : String(said)}</span>
           </li>
         ))}
       </ol>
       {rows.length > BARS && <figcaption class="dim small">The first {BARS} of {count(rows.length)} rows, in their order.</figcaption>}
+      {rows.length < answer.rows.length && <figcaption class="dim small">{count(answer.rows.length - rows.length)} rows have no number there.</figcaption>}
     </>
   );
 }
@@ -91,13 +91,13 @@ function Axes({ plan, answer }: { plan: Plan; answer: Answer }) {
     seen.observe(box.current!);
     return () => seen.disconnect();
   }, []);
-  const { series, dropped } = useMemo(() => seriesOf(plan, answer), [plan, answer]);
-  const scale = useMemo(() => scaled(plan, series, wide), [plan, series, wide]);
+  const { series, dropped, bin } = useMemo(() => seriesOf(plan, answer), [plan.kind, plan.x, plan.y, plan.by, answer]);
+  const scale = useMemo(() => scaled(plan, series, bin, wide), [series, bin, wide]);
   const places = useMemo(() => [...new Set(series.flatMap(({ points }) => points.map(({ x }) => x)))].sort((one, other) => one - other), [series]);
   if (places.length === 0) return <p class="dim small">No row has a value on both axes.</p>;
   const timed = plan.kind !== "scatter";
   const shown = at === undefined ? undefined : places[Math.min(at, places.length - 1)]!;
-  const label = (x: number): string => (timed ? new Date(x).toISOString().replace("T", " ").replace(/(\.000)?Z$/, "") : count(x));
+  const label = (x: number): string => (timed ? new Date(x).toISOString().replace("T", " ").replace(/(\.000)?Z$/, "") : figure(x));
   const step = (by: number): void => point(Math.max(0, Math.min(places.length - 1, (at ?? (by > 0 ? -1 : places.length)) + by)));
   return (
     <div class="axes" ref={box}>
@@ -118,17 +118,17 @@ function Axes({ plan, answer }: { plan: Plan; answer: Answer }) {
           step(by);
         }}
       >
-        {scale.across.map((y) => (
+        {scale.across.map(({ at: y, label: said }) => (
           <g key={y} class="tick">
             <line x1={LEFT} x2={wide - RIGHT} y1={scale.y(y)} y2={scale.y(y)} />
             <text x={LEFT - 8} y={scale.y(y) + 4} text-anchor="end">
-              {short(y)}
+              {said}
             </text>
           </g>
         ))}
-        {scale.along.map((x) => (
+        {scale.along.map(({ at: x, label: said }) => (
           <text key={x} class="tick" x={scale.x(x)} y={TALL - 6} text-anchor="middle">
-            {timed ? timeLabel(x, scale.high - scale.low) : short(x)}
+            {said}
           </text>
         ))}
         {shown !== undefined && <line class="here" x1={scale.x(shown)} x2={scale.x(shown)} y1={TOP} y2={TALL - BOTTOM} />}
@@ -137,10 +137,10 @@ function Axes({ plan, answer }: { plan: Plan; answer: Answer }) {
         ))}
       </svg>
       <figcaption aria-live="polite">
-        {series.length > 1 || series[0]?.name != null ? (
+        {series.length > 1 || series[0]?.name !== undefined ? (
           series.map(({ name, points }, index) => (
             <span key={index} class={`key s${index}`}>
-              <i /> <Shown text={name ?? ""} /> {shown !== undefined && <b>{valueAt(points, shown)}</b>}
+              <i /> {name === null ? <em>NULL</em> : <Shown text={name ?? ""} />} {shown !== undefined && <b>{valueAt(points, shown)}</b>}
             </span>
           ))
         ) : (
@@ -160,20 +160,26 @@ interface Scale {
   x: (value: number) => number;
   y: (value: number) => number;
   back: (pixel: number) => number;
-  across: number[];
-  along: number[];
+  across: Tick[];
+  along: Tick[];
 }
 
-function scaled(plan: Plan, series: Series[], wide: number): Scale {
+interface Tick {
+  at: number;
+  label: string;
+}
+
+const labelled = (values: number[]): Tick[] => labelsOf(values).map((label, index) => ({ at: values[index]!, label }));
+
+function scaled(plan: Plan, series: Series[], bin: number, wide: number): Scale {
   const points = series.flatMap((each) => each.points);
   let [low, high] = extent(points.map(({ x }) => x));
-  const bin = plan.kind === "time" ? binWidth(low, high) : 0;
   high += bin;
-  if (low === high) [low, high] = [low - 1, high + 1];
+  if (low === high) [low, high] = around(low);
   const tall = plan.kind === "time" ? stacked(series) : points.map(({ y }) => y);
   const [least, most] = extent(tall);
   const bottom = plan.kind === "scatter" && least > 0 ? least : Math.min(0, least);
-  const top = most > bottom ? most : bottom + 1;
+  const top = most > bottom ? most : around(bottom)[1];
   const across = wide - LEFT - RIGHT;
   const up = TALL - TOP - BOTTOM;
   const many = Math.max(2, Math.floor(across / 90));
@@ -184,10 +190,13 @@ function scaled(plan: Plan, series: Series[], wide: number): Scale {
     x: (value) => LEFT + ((value - low) / (high - low)) * across,
     y: (value) => TOP + up - ((value - bottom) / (top - bottom)) * up,
     back: (pixel) => low + ((pixel - LEFT) / across) * (high - low) - bin / 2,
-    across: ticks(bottom, top, 4),
-    along: plan.kind === "scatter" ? ticks(low, high, many) : timeTicks(low, high, many),
+    across: labelled(ticks(bottom, top, 4)),
+    along: plan.kind === "scatter" ? labelled(ticks(low, high, many)) : timeTicks(low, high, many).map((at) => ({ at, label: timeLabel(at, high - low) })),
   };
 }
+
+/** A little less and more, so that it is another number however large it is. */
+const around = (value: number): [number, number] => [value - Math.max(1, Math.abs(value) / 1e6), value + Math.max(1, Math.abs(value) / 1e6)];
 
 const stacked = (series: Series[]): number[] => (series[0]?.points ?? []).map((_, index) => series.reduce((sum, { points }) => sum + points[index]!.y, 0));
 
@@ -215,8 +224,6 @@ function Drawn({ plan, series, before, scale, index }: { plan: Plan; series: Ser
 
 const nearest = (places: number[], x: number): number => places.reduce((best, place, index) => (Math.abs(place - x) < Math.abs(places[best]! - x) ? index : best), 0);
 const valueAt = (points: Point[], x: number): string => {
-  const found = points.filter((point) => point.x === x).map(({ y }) => count(y));
+  const found = points.filter((point) => point.x === x).map(({ y }) => figure(y));
   return found.length > 3 ? `${found.slice(0, 3).join(", ")} …` : found.join(", ") || "–";
 };
-const SHORT = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
-const short = (value: number): string => SHORT.format(value);

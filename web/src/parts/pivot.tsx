@@ -17,8 +17,13 @@ const REACHES: Readonly<Record<string, string>> = {
   tool_name: "tool",
   tool_server: "server",
   identity_principal: "user",
+  person: "user",
+  by_user: "user",
   request_user: "user",
   resource_id: "resource",
+  resource_name: "resource",
+  resource_destination: "resource",
+  resource: "resource",
   submitter: "submitter",
 };
 

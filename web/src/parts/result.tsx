@@ -1,10 +1,11 @@
 import { useState } from "preact/hooks";
 import { type Answer, type Cell, Problem, type Who } from "../api";
 import { type Asked, type Asking, FORMS, type Form, nextRows, PROOFS, saveAnswer } from "../asking";
-import { kindsOf, possible, speaks } from "../chart";
-import { told } from "../hooks";
-import { count, duration, Shown, short } from "../text";
-import { CellValue, isNumber } from "./cell";
+import { isNumber, kindsOf, type Plan, planned, possible, readPlan, speaks, writePlan } from "../chart";
+import { told, useLeaving } from "../hooks";
+import { count, duration, plain, Shown, short } from "../text";
+import { resaid } from "../view";
+import { CellValue, placesOf } from "./cell";
 import { Chart } from "./chart";
 import { Evidence } from "./evidence";
 import { ProblemBox } from "./problem";
@@ -13,12 +14,12 @@ const SHOWN_ROWS = 100;
 const MORE_ROWS = 300;
 
 /** What became of a question: how far it is, its answer with what that stands on, or why there is none. */
-export function Outcome({ state, who, cancel, again }: { state: Asking; who: Who; cancel: () => void; again: () => void }) {
+export function Outcome({ state, query, who, cancel, again }: { state: Asking; query: URLSearchParams; who: Who; cancel: () => void; again: () => void }) {
   if (state.at === "idle") return null;
   if (state.at === "running") return <Progress state={state} cancel={cancel} />;
   if (state.at === "cancelled") return <p class="dim said" role="status">Cancelled after {state.seconds.toFixed(1)} s: nothing of it is left on the ledger but the entry that says so.</p>;
   if (state.at === "refused") return <ProblemBox problem={state.problem} {...(retried(state.problem) && { again })} />;
-  return <Result key={`${state.answer.size} ${state.answer.seconds}`} asked={state.asked} answer={state.answer} who={who} />;
+  return <Result key={state.turn} asked={state.asked} answer={state.answer} query={query} who={who} />;
 }
 
 const retried = ({ status, code }: Problem): boolean => status === 0 || status === 429 || status >= 500 || code === "query-killed";
@@ -36,17 +37,22 @@ function Progress({ state, cancel }: { state: Asking & { at: "running" }; cancel
   );
 }
 
-export function Result({ asked, answer: first, who }: { asked: Asked; answer: Answer; who: Who }) {
+/** The picture is what the address says, `query`; else the usual one, where it says more than the table. */
+function Result({ asked, answer: first, query, who }: { asked: Asked; answer: Answer; query: URLSearchParams; who: Who }) {
   const [answer, set] = useState(first);
   const [shown, show] = useState(SHOWN_ROWS);
-  const [picture, draw] = useState(speaks(first));
   const [problem, refuse] = useState<Problem>();
   const [busy, work] = useState(false);
-  const drawable = first.rows.length > 0 && possible(kindsOf(first)).length > 0;
+  const leaving = useLeaving();
+  const [usual] = possible(kindsOf(answer));
+  const drawable = answer.rows.length > 0 && usual !== undefined;
+  const said = drawable ? readPlan(query, answer) : null;
+  const plan = said === undefined ? (speaks(first) ? planned(usual!, answer) : null) : said;
+  const draw = (next: Plan | null): void => location.replace(resaid((now) => writePlan(now, next, answer)));
   const more = (): void => {
     if (shown < answer.rows.length) return show(shown + MORE_ROWS);
     work(true);
-    nextRows(asked, answer.next!)
+    nextRows(asked, answer.next!, leaving)
       .then(
         ({ rows, truncated, next }) => {
           const { next: _, ...rest } = answer;
@@ -68,7 +74,7 @@ export function Result({ asked, answer: first, who }: { asked: Asked; answer: An
           {answer.truncated && <span class="warn">, and there are more</span>} <StandsOn answer={answer} />
         </p>
         {drawable && (
-          <button type="button" aria-pressed={picture} onClick={() => draw(!picture)}>
+          <button type="button" aria-pressed={plan !== null} onClick={() => draw(plan ? null : planned(usual!, answer))}>
             Chart
           </button>
         )}
@@ -81,7 +87,7 @@ export function Result({ asked, answer: first, who }: { asked: Asked; answer: An
           />
         )}
       </div>
-      {picture && drawable && <Chart key={answer.rows.length} answer={answer} />}
+      {plan && <Chart answer={answer} plan={plan} set={draw} />}
       {problem && <ProblemBox problem={problem} again={more} />}
       {answer.rows.length === 0 ? <p class="nothing dim">No row fits.</p> : <Rows answer={answer} shown={shown} who={who} />}
       {(shown < answer.rows.length || answer.next) && (
@@ -109,10 +115,11 @@ const proven = ({ columns }: Answer): boolean => columns.some(({ name }) => name
 function Save({ asked, answer }: { asked: Asked; answer: Answer }) {
   const [said, tell] = useState("");
   const [problem, refuse] = useState<Problem>();
+  const leaving = useLeaving();
   const saved = (form: Form): void => {
     tell("Asking…");
     refuse(undefined);
-    saveAnswer(asked, answer.size, form).then(
+    saveAnswer(asked, answer.size, form, leaving).then(
       ({ rows, cut }) => tell(`${count(rows)} rows saved${cut ? "; there are more than an answer holds" : ""}`),
       (error) => {
         tell("");
@@ -137,6 +144,7 @@ function Save({ asked, answer }: { asked: Asked; answer: Answer }) {
 }
 
 function Rows({ answer: { columns, rows }, shown, who }: { answer: Answer; shown: number; who: Who }) {
+  const places = placesOf(columns);
   return (
     <div class="table grid" tabIndex={0} role="region" aria-label="Rows">
       <table>
@@ -144,7 +152,7 @@ function Rows({ answer: { columns, rows }, shown, who }: { answer: Answer; shown
           <tr>
             {columns.map(({ name, type }, index) => (
               <th key={index} scope="col" class={isNumber(type) ? "number" : ""}>
-                <Shown text={name} /> <small title={type}>{shortType(type)}</small>
+                <Shown text={name} /> <small title={plain(type)}>{shortType(type)}</small>
               </th>
             ))}
           </tr>
@@ -153,8 +161,8 @@ function Rows({ answer: { columns, rows }, shown, who }: { answer: Answer; shown
           {rows.slice(0, shown).map((row, index) => (
             <tr key={index}>
               {columns.map((column, place) => (
-                <td key={place} class={isNumber(column.type) ? "number" : /[\])]$|JSON/.test(column.type) ? "deep" : ""} data-label={column.name}>
-                  <CellValue column={column} value={row[place] ?? null} commitment={commitmentOf(columns, row, column.name)} who={who} />
+                <td key={place} class={isNumber(column.type) ? "number" : /[\])]$|JSON/.test(column.type) ? "deep" : ""} data-label={plain(column.name)}>
+                  <CellValue column={column} place={places.has(column.name)} value={row[place] ?? null} commitment={commitmentOf(columns, row, column.name)} who={who} />
                 </td>
               ))}
             </tr>
@@ -175,5 +183,5 @@ function shortType(type: string): string {
   if (type.endsWith("]")) return "list";
   if (type.startsWith("TIMESTAMP")) return "time";
   if (type === "VARCHAR") return "text";
-  return /^U?\w*INT(EGER)?$/.test(type) ? "integer" : type.replace(/\(.*$/s, "").toLowerCase();
+  return /^\w*INT(EGER)?$/.test(type) ? "integer" : plain(type.replace(/\(.*$/s, "").toLowerCase());
 }

@@ -1,13 +1,17 @@
 // What the pages of sessions, flows and delegation ask. Each is one statement; values go as parameters, never as text.
 
 import { type Answer, type Cell, type Question, query, type Value } from "../api";
+import { RESOURCE } from "../columns";
+import { DENIED, FAILED, TOLD, TOLD_OF } from "../sql";
 import { instants, type Range } from "../view";
 
 export const SESSIONS_AT_ONCE = 100;
 export const STEPS_AT_ONCE = 2_000;
 export const FLOWS_AT_ONCE = 1_000;
-export const GAPS = 50;
+const GAPS = 50;
+const SUBMITTERS = 20;
 export const REACH = 6; // steps from a record, each way
+const CAUSED = 6; // so many actions above one another, and below
 
 export type Row = Record<string, Cell>;
 export interface Told {
@@ -30,7 +34,7 @@ export const texts = (row: Row, name: string): string[] => (Array.isArray(row[na
 export const ONLY: Readonly<Record<string, { label: string; sql: string }>> = {
   denied: { label: "with denials", sql: "denied > 0" },
   failed: { label: "with failures", sql: "failed > 0" },
-  open: { label: "without an outcome", sql: "not_observed > 0" },
+  open: { label: "without an outcome", sql: `(submitter, session_id) IN (SELECT (submitter, session_id) FROM actions WHERE execution = 'not_observed' AND NOT ${DENIED})` },
   after: { label: "consequence after untrusted content", sql: "consequences_after_untrusted > 0" },
 };
 
@@ -88,40 +92,47 @@ mine AS MATERIALIZED (SELECT DISTINCT submitter, source_id FROM actions WHERE ${
 counted AS (SELECT submitter, source_id, source_seq, "time", lag(source_seq) OVER number AS previous, lag("time") OVER number AS after
 FROM records SEMI JOIN mine USING (submitter, source_id) WHERE source_seq IS NOT NULL
 WINDOW number AS (PARTITION BY submitter, source_id ORDER BY source_seq)),
-gap AS (SELECT submitter, source_id, source_seq - previous - 1 AS missing, epoch_us(after) AS after, epoch_us("time") AS before FROM counted
-WHERE source_seq > previous + 1 AND after <= (SELECT max(last_time) FROM one) AND "time" >= (SELECT min(first_time) FROM one) ORDER BY after LIMIT ${GAPS})
-SELECT one.* REPLACE (${persons("users")} AS users), epoch_us(first_untrusted_time) AS untrusted_us,
-(SELECT list({'source': source_id, 'missing': missing, 'after': after, 'before': before} ORDER BY after) FROM gap WHERE gap.submitter = one.submitter) AS gaps
-FROM one ORDER BY actions DESC, submitter`,
+gap AS (SELECT submitter, source_id, source_seq - previous - 1 AS missing, epoch_us(after) AS after, epoch_us("time") AS before,
+row_number() OVER (PARTITION BY submitter ORDER BY after, source_id, source_seq) AS place
+FROM counted JOIN one USING (submitter) WHERE source_seq > previous + 1 AND after <= last_time AND "time" >= first_time),
+lost AS (SELECT submitter, CAST(sum(missing) AS DOUBLE) AS missing,
+list({'source': source_id, 'missing': missing, 'after': after, 'before': before} ORDER BY place) FILTER (place <= ${GAPS}) AS gaps FROM gap GROUP BY submitter),
+unfinished AS (SELECT submitter, count(*) AS open FROM actions WHERE ${bound(which)} AND execution = 'not_observed' AND NOT ${DENIED} GROUP BY submitter)
+SELECT one.* REPLACE (${persons("users")} AS users), epoch_us(first_untrusted_time) AS untrusted_us, gaps, coalesce(missing, 0) AS missing, coalesce(open, 0) AS open,
+if(len(one.users) > 0, greatest(len(users_commitment) - len(one.users), 0), 0) AS gone
+FROM one LEFT JOIN lost USING (submitter) LEFT JOIN unfinished USING (submitter) ORDER BY actions DESC, submitter`,
     parameters: given(which),
-    limit: 20,
+    limit: SUBMITTERS,
   };
 }
 
-/** The session's actions in the order of their times, with when each of their stages was. */
-export function steps(which: Which): Question {
+/** The session's actions in the order of their times, with when each of their stages was; so many at a time, and from which part on. */
+export function steps(which: Which, part: number): Question {
   return {
     sql: `WITH act AS MATERIALIZED (SELECT seq, first_seq, last_seq, epoch_us("time") AS us, submitter, action_id, coalesce(identity_agent_id, identity_agent_name) AS agent,
-tool_name, tool_effect, coalesce(resource_id, resource_name, resource_destination) AS resource,
-CASE WHEN resource_id IS NOT NULL THEN 'resource_id' WHEN resource_name IS NOT NULL THEN 'resource_name' ELSE 'resource_destination' END AS resource_column, policy_effect, policy_mode, policy_rule, policy_reason, approval_outcome,
+tool_name, tool_effect, ${RESOURCE} AS resource, ${DENIED} AS denied, ${FAILED} AS failed, policy_effect, policy_mode, policy_rule, policy_reason, approval_outcome,
 coalesce(approval_approver, approval_approver_commitment) AS approver, outcome_status, outcome_error_type, outcome_duration_ns, execution, resource_trust,
 outcome_result_commitment IS NOT NULL AS answered, stages, epoch_us(recorded_at) AS recorded, "time"
-FROM actions WHERE ${bound(which)}),
-piece AS (SELECT submitter, action_id, min(epoch_us("time")) FILTER (type = 'action.decision') AS decided,
-max(epoch_us("time")) FILTER (type = 'action.approval') AS approved, max(epoch_us("time")) FILTER (type = 'action.outcome') AS ended
-FROM records SEMI JOIN (SELECT submitter, action_id FROM act WHERE len(stages) > 1) USING (submitter, action_id) GROUP BY ALL)
+FROM actions WHERE ${bound(which)} ORDER BY actions."time", seq LIMIT ${STEPS_AT_ONCE + 1} OFFSET ${part * STEPS_AT_ONCE}),
+piece AS (SELECT act.seq, min(epoch_us(told."time")) FILTER (told.type = 'action.decision') AS decided,
+max(epoch_us(told."time")) FILTER (told.type = 'action.approval') AS approved, max(epoch_us(told."time")) FILTER (told.type = 'action.outcome') AS ended
+FROM act JOIN records "last" ON "last".seq = act.last_seq JOIN records told ON told.submitter = act.submitter AND told.action_id = act.action_id
+WHERE len(act.stages) > 1 AND told."time" BETWEEN act."time" AND "last"."time" GROUP BY act.seq)
 SELECT act.* EXCLUDE (action_id, "time"), decided, approved, ended, epoch_us("last"."time") AS last_us
-FROM act LEFT JOIN piece USING (submitter, action_id) LEFT JOIN records "last" ON "last".seq = act.last_seq
+FROM act LEFT JOIN piece USING (seq) LEFT JOIN records "last" ON "last".seq = act.last_seq
 ORDER BY us, act.seq`,
     parameters: given(which),
     limit: STEPS_AT_ONCE,
   };
 }
 
-/** Every entry that tells of the session: as evidence. */
+/** Every entry that tells of the session, as `sessions` counts them, and of its actions: as evidence. */
 export function entriesOf(which: Which): { sql: string; parameters: Record<string, Value> } {
   return {
-    sql: `SELECT seq FROM records WHERE ((request_conversation_id = $id OR trace_trace_id = $id)${which.by === null ? "" : " AND submitter = $by"})
+    sql: `WITH trace AS MATERIALIZED (SELECT submitter, trace_trace_id FROM records
+WHERE trace_trace_id IN (SELECT trace_trace_id FROM records WHERE request_conversation_id = $id UNION ALL SELECT $id) GROUP BY ALL
+HAVING coalesce(CASE WHEN min(request_conversation_id) = max(request_conversation_id) THEN min(request_conversation_id) END, trace_trace_id) = $id)
+SELECT seq FROM records WHERE ((request_conversation_id = $id OR (request_conversation_id IS NULL AND (submitter, trace_trace_id) IN (SELECT (submitter, trace_trace_id) FROM trace)))${which.by === null ? "" : " AND submitter = $by"})
 OR (submitter, action_id) IN (SELECT (submitter, action_id) FROM actions WHERE ${bound(which)} AND action_id IS NOT NULL)
 OR seq IN (SELECT unnest([first_seq, last_seq]) FROM actions WHERE ${bound(which)}) ORDER BY seq`,
     parameters: given(which),
@@ -130,7 +141,7 @@ OR seq IN (SELECT unnest([first_seq, last_seq]) FROM actions WHERE ${bound(which
 
 const FLOW = `flow.source_seq AS source_seq, flow.sink_seq AS sink_seq, link, carried, paths, named_by_user, epoch_us(source_time) AS source_us, source_tool, source_effect,
 source_resource_id, source_trust, epoch_us(sink_time) AS sink_us, sink_tool, sink_effect, coalesce(sink_resource_id, sink_destination) AS sink_resource_id, sink_status`;
-const WHO = (end: string): string => `coalesce(${end}.identity_agent_id, ${end}.identity_agent_name) AS ${end}_agent, ${end}.session_id AS ${end}_session`;
+const WHO = (end: string): string => `coalesce(${end}.identity_agent_id, ${end}.identity_agent_name) AS ${end}_agent, ${end}.session_id AS ${end}_session, ${end}.submitter AS ${end}_submitter`;
 const ENDS = "JOIN actions source ON source.seq = flow.source_seq JOIN actions sink ON sink.seq = flow.sink_seq";
 
 /** What went from results into later arguments of the session; declared sources may lie in another one. */
@@ -145,7 +156,7 @@ export function sessionFlows(which: Which): Question {
 /** What went into an action, and what went into that, and on from it the same way: `step` is below 0 before it and above 0 after it. */
 export function reach(seq: number): Question {
   return {
-    sql: `WITH RECURSIVE start AS MATERIALIZED (SELECT seq FROM actions WHERE seq = $seq OR first_seq = $seq OR last_seq = $seq ORDER BY seq = $seq DESC LIMIT 1),
+    sql: `WITH RECURSIVE ${TOLD}, start AS MATERIALIZED (SELECT seq ${TOLD_OF}),
 edge AS MATERIALIZED (SELECT source_seq, sink_seq FROM flows WHERE NOT named_by_user OR link = 'derived_from'),
 onward AS (SELECT seq, 0 AS step FROM start UNION SELECT sink_seq, step + 1 FROM onward JOIN edge ON source_seq = seq WHERE step < ${REACH}),
 back AS (SELECT seq, 0 AS step FROM start UNION SELECT source_seq, step - 1 FROM back JOIN edge ON sink_seq = seq WHERE step > -${REACH}),
@@ -162,13 +173,22 @@ ORDER BY sink_time, flow.sink_seq, flow.source_seq`,
 const DELEGATED = `seq, epoch_us("time") AS us, submitter, session_id, action_id, trace_trace_id AS trace, trace_span_id AS span, trace_parent_span_id AS parent_span,
 trace_parent_action_id AS parent_action, coalesce(identity_agent_id, identity_agent_name) AS agent, identity_actors AS actors,
 coalesce(identity_principal, identity_principal_commitment) AS principal, identity_principal_source AS principal_source, coalesce(request_user, request_user_commitment) AS user,
-tool_name, tool_effect, coalesce(resource_id, resource_name, resource_destination) AS resource, policy_effect, outcome_status, approval_outcome`;
+tool_name, tool_effect, ${RESOURCE} AS resource, ${DENIED} AS denied, ${FAILED} AS failed`;
 
-/** All actions of the sessions and traces that one belongs to, whoever wrote them. */
+/** With the actions `near`, what set them off and what they set off, wherever that is: within what one submitter wrote. */
+const causes = (more = ""): string => `up AS (SELECT submitter, seq, trace_parent_action_id AS cause, 0 AS step FROM near
+UNION SELECT above.submitter, above.seq, above.trace_parent_action_id, step + 1 FROM up JOIN actions above ON above.submitter = up.submitter AND above.action_id = up.cause WHERE step < ${CAUSED}),
+down AS (SELECT submitter, seq, action_id AS cause, 0 AS step FROM near
+UNION SELECT below.submitter, below.seq, below.action_id, step + 1 FROM down JOIN actions below ON below.submitter = down.submitter AND below.trace_parent_action_id = down.cause WHERE step < ${CAUSED})
+SELECT ${more}${DELEGATED} FROM actions WHERE seq IN (SELECT seq FROM up UNION SELECT seq FROM down) ORDER BY "time", seq`;
+
+/** All actions of the session that one belongs to, and of its trace whoever wrote them; `start` is that one. */
 export function delegatedFrom(seq: number): Question {
   return {
-    sql: `WITH one AS MATERIALIZED (SELECT session_id AS id, trace_trace_id AS of FROM actions WHERE seq = $seq OR first_seq = $seq OR last_seq = $seq ORDER BY seq = $seq DESC LIMIT 1)
-SELECT ${DELEGATED} FROM actions WHERE session_id IN (SELECT id FROM one) OR trace_trace_id IN (SELECT of FROM one) OR seq = $seq ORDER BY "time", seq`,
+    sql: `WITH RECURSIVE ${TOLD}, one AS MATERIALIZED (SELECT seq AS start, submitter, session_id, trace_trace_id AS of ${TOLD_OF}),
+near AS MATERIALIZED (SELECT actions.seq, actions.submitter, action_id, trace_parent_action_id FROM actions, one
+WHERE seq = start OR trace_trace_id = of OR (actions.submitter = one.submitter AND actions.session_id = one.session_id)),
+${causes("(SELECT start FROM one) AS start, ")}`,
     parameters: { seq },
     limit: STEPS_AT_ONCE,
   };
@@ -177,8 +197,9 @@ SELECT ${DELEGATED} FROM actions WHERE session_id IN (SELECT id FROM one) OR tra
 /** The same of a session. */
 export function delegatedIn(which: Which): Question {
   return {
-    sql: `WITH mine AS MATERIALIZED (SELECT DISTINCT trace_trace_id AS of FROM actions WHERE ${bound(which)} AND trace_trace_id IS NOT NULL)
-SELECT ${DELEGATED} FROM actions WHERE (${bound(which)}) OR trace_trace_id IN (SELECT of FROM mine) ORDER BY "time", seq`,
+    sql: `WITH RECURSIVE mine AS MATERIALIZED (SELECT DISTINCT trace_trace_id AS of FROM actions WHERE ${bound(which)} AND trace_trace_id IS NOT NULL),
+near AS MATERIALIZED (SELECT seq, submitter, action_id, trace_parent_action_id FROM actions WHERE (${bound(which)}) OR trace_trace_id IN (SELECT of FROM mine)),
+${causes()}`,
     parameters: given(which),
     limit: STEPS_AT_ONCE,
   };

@@ -3,7 +3,7 @@ import { count, Shown, short } from "../text";
 import { type Row, text } from "./ask";
 import { Graph, type Edge, type Node } from "./graph";
 import { sessionAt } from "../view";
-import { many } from "./step";
+import { many, some } from "./step";
 
 const BOXES = 60;
 const MOST_DEEP = 12; // what is deeper is not moved further to the right
@@ -14,6 +14,7 @@ interface Party {
   kind: "person" | "actor" | "agent" | "call";
   name: string;
   known: string;
+  teller: string; // the credential whose records say so
   first: number;
   own: Row[];
   below: Map<string, Party>;
@@ -34,15 +35,16 @@ export function Delegation({ rows, start }: { rows: Row[]; start?: number }) {
     );
   }
   const drawn = parties.slice(0, BOXES);
+  const several = new Set(rows.map((row) => row.submitter)).size > 1;
   return (
     <section class="delegation" aria-label="Delegation">
-      <Picture parties={drawn} {...(start !== undefined && { start })} />
+      <Picture parties={drawn} several={several} {...(start !== undefined && { start })} />
       {parties.length > drawn.length && <p class="warn">and {count(parties.length - drawn.length)} more, in the table</p>}
       <div class="table">
         <table>
           <thead>
             <tr>
-              {["Who", "What", "Known from", "Actions", "Denied", "Failed", "With", "First"].map((name) => (
+              {["Who", "What", "Known from", ...(several ? ["Told by"] : []), "Actions", "Denied", "Failed", "With", "First"].map((name) => (
                 <th key={name} scope="col">
                   {name}
                 </th>
@@ -62,11 +64,16 @@ export function Delegation({ rows, start }: { rows: Row[]; start?: number }) {
                 <td data-label="Known from">
                   <Shown text={party.known} />
                 </td>
+                {several && (
+                  <td data-label="Told by" class="name">
+                    <Shown text={party.teller} />
+                  </td>
+                )}
                 <td data-label="Actions">{count(party.own.length)}</td>
                 <td data-label="Denied">{count(trouble(party).denied)}</td>
                 <td data-label="Failed">{count(trouble(party).failed)}</td>
                 <td data-label="With" class="name">
-                  <Shown text={[...new Set(party.own.map((row) => text(row, "tool_name") ?? "no tool"))].slice(0, 5).join(", ")} />
+                  <Shown text={some(toolsOf(party), 5)} />
                 </td>
                 <td data-label="First">
                   <a href={`#/record/${party.first}`}>record {party.first}</a>
@@ -81,7 +88,7 @@ export function Delegation({ rows, start }: { rows: Row[]; start?: number }) {
   );
 }
 
-function Picture({ parties, start }: { parties: Party[]; start?: number }) {
+function Picture({ parties, several, start }: { parties: Party[]; several: boolean; start?: number }) {
   const rows = new Map<Party, number>();
   let leaf = 0;
   const shown = new Set(parties);
@@ -110,7 +117,10 @@ function Picture({ parties, start }: { parties: Party[]; start?: number }) {
             {denied > 0 && <span class="tag bad">{count(denied)} denied</span>}
             {failed > 0 && <span class="tag bad">{count(failed)} failed</span>}
           </span>
-          <span class="sub">{party.own.length > 0 ? many(party.own.length, "action") : KINDS[party.kind]}</span>
+          <span class="sub">
+            {party.own.length > 0 ? many(party.own.length, "action") : KINDS[party.kind]}
+            {several && party.depth === 0 && [", told by ", <Shown key="teller" text={party.teller} />]}
+          </span>
         </>
       ),
     };
@@ -134,13 +144,14 @@ function Picture({ parties, start }: { parties: Party[]; start?: number }) {
             {party.own.length > 0 && (
               <>
                 {" · "}
-                {many(party.own.length, "action")} with <Shown text={[...new Set(party.own.map((row) => text(row, "tool_name") ?? "no tool"))].slice(0, 6).join(", ")} />
+                {many(party.own.length, "action")} with <Shown text={some(toolsOf(party), 6)} />
                 {sessions.length > 0 && " in "}
                 {sessions.slice(0, 3).map((id) => (
-                  <a key={id} href={sessionAt(id, null)} class="name">
+                  <a key={id} href={sessionAt(id, party.teller)} class="name">
                     <Shown text={short(id, 24)} />
                   </a>
                 ))}
+                {sessions.length > 3 && ` and ${count(sessions.length - 3)} more`}
               </>
             )}
           </p>
@@ -150,12 +161,13 @@ function Picture({ parties, start }: { parties: Party[]; start?: number }) {
   );
 }
 
+const toolsOf = ({ own }: Party): string[] => [...new Set(own.map((row) => text(row, "tool_name") ?? "no tool"))];
 const nameOf = (party: Party): string => (/^[0-9a-f]{64}$/.test(party.name) ? short(party.name) : party.name);
 
 function trouble({ own }: Party): { denied: number; failed: number } {
   return {
-    denied: own.filter((row) => row.policy_effect === "deny" || row.outcome_status === "denied" || row.approval_outcome === "rejected").length,
-    failed: own.filter((row) => row.outcome_status === "failure" || row.outcome_status === "timeout").length,
+    denied: own.filter((row) => row.denied === true).length,
+    failed: own.filter((row) => row.failed === true).length,
   };
 }
 
@@ -177,8 +189,9 @@ function treeOf(rows: Row[]): Map<string, Party> {
   const calls = new Map<Row, Party>();
   let parties = 0;
   const party = (into: Map<string, Party>, above: Party | undefined, kind: Party["kind"], name: string, known: string, row: Row): Party => {
-    const place = `${kind} ${name}`;
-    const is = into.get(place) ?? { id: String((parties += 1)), kind, name, known, first: Number(row.seq), own: [], below: new Map(), depth: above ? above.depth + 1 : 0 };
+    const teller = String(row.submitter);
+    const place = key(row, kind, name); // what one credential told never counts for what another did
+    const is = into.get(place) ?? { id: String((parties += 1)), kind, name, known, teller, first: Number(row.seq), own: [], below: new Map(), depth: above ? above.depth + 1 : 0 };
     into.set(place, is);
     return is;
   };
@@ -191,6 +204,8 @@ function treeOf(rows: Row[]): Map<string, Party> {
       const source = text(row, "principal_source");
       at = party(roots, undefined, "person", principal ?? user ?? "nobody named", principal ? `identity.principal${source ? `, by ${source}` : ""}` : user ? "request.user" : "nothing tells", row);
       for (const actor of actorsOf(row)) if (actor !== text(row, "agent")) at = party(at.below, at, "actor", actor, "identity.actors", row);
+      const unknown = text(row, "parent_action");
+      if (unknown !== null && unknown !== text(row, "action_id") && !cause) at = party(at.below, at, "call", `action ${unknown}`, "trace.parent_action_id; nothing here tells of it", row);
     }
     const agent = text(row, "agent") ?? "no agent named";
     return at.kind === "agent" && at.name === agent ? at : party(at.below, at, "agent", agent, "identity.agent_id", row);

@@ -70,8 +70,11 @@ function Picture({ flows, start, session }: { flows: Flow[]; start?: number; ses
       if (ends.get(sink)?.end !== "sink") ends.set(sink, { row, end: "sink", us: number(row, "sink_us")! }); // a sink's row knows how it ended
     }
     const trust = new Map(flows.map(({ row, source }) => [source, text(row, "source_trust")]));
-    const near = start === undefined ? null : new Map(flows.flatMap(({ row, source, sink }) => [[source, Math.abs(Number(row.step))], [sink, Math.abs(Number(row.step))]]));
-    const first = [...ends].sort((one, other) => (near ? near.get(one[0])! - near.get(other[0])! : 0) || one[1].us - other[1].us).slice(0, BOXES);
+    const near = new Map<string, number>();
+    for (const { row, source, sink } of start === undefined ? [] : flows) {
+      for (const end of [source, sink]) near.set(end, Number(end) === start ? 0 : Math.min(near.get(end) ?? Infinity, Math.abs(Number(row.step))));
+    }
+    const first = [...ends].sort((one, other) => (near.get(one[0]) ?? 0) - (near.get(other[0]) ?? 0) || one[1].us - other[1].us).slice(0, BOXES);
     const ordered = first.sort((one, other) => one[1].us - other[1].us || Number(one[0]) - Number(other[0]));
     const shown = new Set(ordered.map(([id]) => id));
     const kept = flows.filter(({ source, sink }) => shown.has(source) && shown.has(sink));
@@ -217,7 +220,7 @@ function FlowTable({ flows, start }: { flows: Flow[]; start?: number }) {
                         <Shown text={text(flow.row, `${end}_resource_id`) ?? text(flow.row, `${end}_agent`) ?? ""} />
                       </small>
                       {end === "source" && flow.row.source_session !== flow.row.sink_session && flow.row.source_session !== null && (
-                        <a href={sessionAt(String(flow.row.source_session), null)}>another session</a>
+                        <a href={sessionAt(String(flow.row.source_session), text(flow.row, "source_submitter"))}>another session</a>
                       )}
                     </span>
                   </td>

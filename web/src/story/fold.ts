@@ -89,7 +89,9 @@ function ticked(stretches: Stretch[]): Axis["ticks"] {
     if (folded || right - left < 8) continue;
     const wide = ((to - from) / (right - left)) * TICK_PX;
     const step = STEPS_US.find((each) => each >= wide) ?? STEPS_US.at(-1)!;
-    for (let us = Math.ceil(from / step) * step; us <= to; us += step) {
+    const first = Math.ceil(from / step) * step;
+    for (let n = 0; first + n * step <= to && n * step <= to - from; n += 1) {
+      const us = first + n * step; // counted and not added up: a microsecond more is no other number in the year 9999
       const px = left + ((us - from) / Math.max(to - from, 1)) * (right - left);
       if (ticks.length > 0 && px - ticks.at(-1)!.px < TICK_PX / 2) continue;
       const iso = new Date(us / 1000).toISOString();

@@ -1,3 +1,4 @@
+import type { ComponentChildren } from "preact";
 import { MARKS, type Mark } from "./step";
 
 export const GLYPH_PX = 11;
@@ -23,34 +24,33 @@ export function Glyph({ mark, x, y }: { mark: Mark; x: number; y: number }) {
 export function Legend() {
   return (
     <ul class="legend" aria-label="What the signs mean">
-      <li>
-        <svg width="34" height="14" aria-hidden="true">
-          <rect class="decide" x="0" y="4" width="10" height="6" />
-          <rect class="wait" x="10" y="6" width="10" height="2" />
-          <rect class="run" x="20" y="3" width="14" height="8" rx="1.5" />
-        </svg>
-        decided, waited for approval, ran
-      </li>
-      <li class="consequence">
-        <svg width="16" height="14" aria-hidden="true">
-          <rect class="run" x="0" y="1" width="16" height="12" rx="2" />
-        </svg>
-        {MARKS.consequence}
-      </li>
-      <li class="open">
-        <svg width="16" height="14" aria-hidden="true">
-          <rect class="run" x="1" y="3" width="14" height="8" rx="1.5" />
-        </svg>
-        {MARKS.open}
-      </li>
+      <Sample wide={34} says="decided, waited for approval, ran">
+        <rect class="decide" x="0" y="4" width="10" height="6" />
+        <rect class="wait" x="10" y="6" width="10" height="2" />
+        <rect class="run" x="20" y="3" width="14" height="8" rx="1.5" />
+      </Sample>
+      <Sample tone="consequence" wide={16} says={MARKS.consequence}>
+        <rect class="run" x="0" y="1" width="16" height="12" rx="2" />
+      </Sample>
+      <Sample tone="open" wide={16} says={MARKS.open}>
+        <rect class="run" x="1" y="3" width="14" height="8" rx="1.5" />
+      </Sample>
       {BESIDE.map((mark) => (
-        <li key={mark}>
-          <svg width="12" height="14" aria-hidden="true">
-            <Glyph mark={mark} x={6} y={7} />
-          </svg>
-          {MARKS[mark]}
-        </li>
+        <Sample key={mark} wide={12} says={MARKS[mark]}>
+          <Glyph mark={mark} x={6} y={7} />
+        </Sample>
       ))}
     </ul>
+  );
+}
+
+function Sample({ tone = "", wide, says, children }: { tone?: string; wide: number; says: string; children: ComponentChildren }) {
+  return (
+    <li class={tone}>
+      <svg width={wide} height="14" aria-hidden="true">
+        {children}
+      </svg>
+      {says}
+    </li>
   );
 }

@@ -35,16 +35,16 @@ export interface Step {
   marks: Mark[];
 }
 
-/** The steps of a session. Where most of it came late, as with an import, no single one of them is marked so. */
-export function stepsOf(rows: Row[]): { steps: Step[]; late: boolean } {
+/** The steps of a session; where `several` tell of it, each under its own name, since nobody knows whether they mean the same. Where most of it came late, as with an import, no single one of them is marked so. */
+export function stepsOf(rows: Row[], several = false): { steps: Step[]; late: boolean } {
   const late = rows.filter((row) => lag(row) > LATE_US).length;
   const all = late * 2 > rows.length;
-  return { steps: rows.map((row) => stepOf(row, !all)), late: all };
+  return { steps: rows.map((row) => stepOf(row, !all, several)), late: all };
 }
 
 const lag = (row: Row): number => (number(row, "recorded") ?? 0) - (number(row, "us") ?? 0);
 
-function stepOf(row: Row, tells: boolean): Step {
+function stepOf(row: Row, tells: boolean, several: boolean): Step {
   const from = number(row, "us")!;
   const took = (number(row, "outcome_duration_ns") ?? 0) / 1000;
   const [decided, approved] = [number(row, "decided"), number(row, "approved")];
@@ -57,16 +57,15 @@ function stepOf(row: Row, tells: boolean): Step {
     at = end;
   }
   if (to > at || parts.length === 0) parts.push({ kind: "run", from: at, to });
-  return { row, seq: Number(row.seq), from, to, agent: text(row, "agent") ?? "", tool: text(row, "tool_name") ?? text(row, "tool_effect") ?? "", parts, marks: marksOf(row, tells) };
+  const agent = text(row, "agent") ?? "";
+  return { row, seq: Number(row.seq), from, to, agent: several ? `${agent || "no agent named"}, told by ${text(row, "submitter")}` : agent, tool: text(row, "tool_name") ?? text(row, "tool_effect") ?? "", parts, marks: marksOf(row, tells) };
 }
 
 function marksOf(row: Row, tells: boolean): Mark[] {
   const marks: Mark[] = [];
-  const outcome = text(row, "outcome_status");
-  const denied = row.policy_effect === "deny" || outcome === "denied" || row.approval_outcome === "rejected" || row.approval_outcome === "expired";
-  if (denied) marks.push("denied");
-  if (outcome === "failure" || outcome === "timeout") marks.push("failed");
-  if (row.execution === "not_observed" && !denied) marks.push("open");
+  if (row.denied === true) marks.push("denied");
+  if (row.failed === true) marks.push("failed");
+  if (row.execution === "not_observed" && row.denied !== true) marks.push("open");
   if (row.approval_outcome === "approved") marks.push("approved");
   if (EXTERNAL.has(String(row.resource_trust)) && row.answered === true) marks.push("untrusted");
   if (CONSEQUENCES.has(String(row.tool_effect)) && row.execution === "observed") marks.push("consequence");
@@ -110,5 +109,8 @@ export function lanesOf(steps: Step[]): Lane[] {
   }
   return [...agents.values()].flatMap((lanes) => [...lanes.values()]);
 }
+
+/** The first of some names, and how many more there are. */
+export const some = (names: readonly string[], most: number): string => names.slice(0, most).join(", ") + (names.length > most ? ` and ${count(names.length - most)} more` : "");
 
 export const many = (n: number, one: string, more = `${one}s`): string => `${count(n)} ${n === 1 ? one : more}`;
