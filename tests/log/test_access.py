@@ -97,6 +97,44 @@ def test_through_whose_hands_a_credential_came_is_known_until_another_one_rotate
     log.close()
 
 
+PEOPLE = {
+    "type": "jwt",
+    "issuer": "https://login.example",
+    "audience": "console",
+    "claims": {"groups": "admins"},
+}
+
+
+@pytest.mark.parametrize(
+    ("asks", "confirms", "apart"),
+    [
+        ({}, {"audience": "api"}, False),  # one person, a token for each audience
+        ({"claims": {"sub": "ann"}}, {"audience": "api"}, False),
+        ({"claims": {"sub": "ann"}}, {"audience": "api", "claims": {"sub": "ann"}}, False),
+        ({"claims": {"sub": "ann"}}, {"audience": "api", "claims": {"sub": "bob"}}, True),
+        ({}, {"claims": {"groups": "second"}}, True),  # who fits both is admitted by neither
+        ({}, {"audience": "api", "issuer": "https://other.example"}, True),
+        ({}, None, True),
+    ],
+)
+def test_one_person_of_an_issuer_is_not_two_by_two_grants(asks, confirms, apart):
+    at, token = "2026-11-22T00:00:00.000000Z", {"type": "bearer", "sha256": "1" * 64}
+    known = Access().granted(ext("one", credential={**PEOPLE, **asks}), at, 1)
+    second = token if confirms is None else {**PEOPLE, **confirms}
+    access = known.granted(ext("two", credential=second), at, 2)
+    by = "token:two" if confirms is None else "jwt:two"
+    said = {"granted_by": 2, "asked_by": "jwt:one", "asked_in": 3}
+    if apart:
+        access.refuse_as_second(by, **said)
+    else:
+        assert refused(access.refuse_as_second, by, **said) == Code.FORBIDDEN
+    gone = access.revoked({"log.name": "one"}, at)  # then nobody knows who it was
+    if confirms is None:
+        gone.refuse_as_second(by, **said)
+    else:
+        assert refused(gone.refuse_as_second, by, **said) == Code.FORBIDDEN
+
+
 def test_another_entry_leaves_what_is_looked_up_as_it_is(log: Log):
     grant(log)
     before = log.standing.access
