@@ -44,6 +44,12 @@ class Chosen(NamedTuple):
     selection: Selection
 
 
+def chosen_by(body: Body) -> dict[str, Any]:
+    """In which words a request chose: what it says of `subject`, `seqs`, `ids`, `sql`, `take` and `members`."""
+    said = {name: getattr(body, name) for name in ("subject", "seqs", "ids", "sql", "take", "members")}
+    return {name: value for name, value in said.items() if value}
+
+
 async def confirmed(serving: Service, body: Body) -> Chosen:
     """What goes, which is what a dry run has shown.
 

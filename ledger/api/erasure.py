@@ -7,7 +7,7 @@ import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from ledger.api.choosing import Body, chosen_of, confirmed, counts, previewed
+from ledger.api.choosing import Body, chosen_by, chosen_of, confirmed, counts, previewed
 from ledger.api.compaction import shown
 from ledger.api.documented import PROBLEMS
 from ledger.api.entries import Seq
@@ -60,15 +60,14 @@ async def post_erasure(request: Request) -> Response:
 
 @router.post("/v1/erasure/{seq}/confirm", status_code=ACCEPTED, **POST_CONFIRM)
 async def post_confirm(request: Request, seq: Seq) -> Response:
-    """Have go what another administrator asked for in this entry (`serve --four-eyes`), or with `dry_run` say what that is."""
+    """Have go what another administrator asked for in this entry (`serve --four-eyes`), or with `dry_run` say what that is, and in which words they chose it."""
     serving, principal = allow(request, Operation.UPKEEP)
     confirming = await read_body(request, Confirming)
     waiting = await asyncio.to_thread(asked, serving.log, seq)
     body = msgspec.json.decode(waiting.words, type=Body)
     if confirming.dry_run:
-        return JSONResponse(
-            {**await previewed(serving, body), "requested_by": waiting.by, "ground": waiting.ground}
-        )
+        said = {"requested_by": waiting.by, "ground": waiting.ground, "chosen_by": chosen_by(body)}
+        return JSONResponse({**await previewed(serving, body), **said})
     selection = (await chosen_of(serving, body, body.as_of or 0)).selection
 
     def go() -> Erasure:

@@ -19,6 +19,7 @@ PATH: Final = "/v1/erasure"
 LOOK_EVERY_S: Final = 0.5
 ANSWER_S: Final = 3600.0
 MIB: Final = 2**20
+SHOWN: Final = 20
 
 
 def erase(
@@ -140,9 +141,16 @@ def _confirm(
         terminal.print_json(plan)
         return
     terminal.say(f"asked for by {plan['requested_by']}, on the ground: {plan['ground']}")
+    for name, value in plan["chosen_by"].items():
+        terminal.say(f"{name}: {value if isinstance(value, str) else _listed(value)}")
     show(plan)
     if not dry_run and _agreed(plan, plan["ground"], yes=yes):
         finish(client, client.ask("POST", path, {}, timeout_s=ANSWER_S), certificate, as_json=as_json)
+
+
+def _listed(values: list[Any]) -> str:
+    more = f" and {len(values) - SHOWN:,} more" if len(values) > SHOWN else ""
+    return ", ".join(map(str, values[:SHOWN])) + more
 
 
 def _choice(

@@ -50,6 +50,7 @@ def test_nothing_goes_before_another_administrator_confirms_it_and_both_stand_in
     assert problem(first.post(confirming, json={})) == (403, "forbidden")
     shown = second.post(confirming, json={"dry_run": True}).json()
     assert (shown["entries"], shown["requested_by"], shown["ground"]) == (1, "token:cli", GROUND["ground"])
+    assert shown["chosen_by"] == {"subject": "fay@example.com"}
     assert members(first, seq) == ["request.text", "tool.arguments"]
     done = second.post(confirming, json={})
     assert done.status_code == 202, done.text
