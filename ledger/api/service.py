@@ -169,6 +169,12 @@ def session_shown(request: Request) -> str | None:
     return parse_cookie(given, session_cookie(request)[0]) if given else None
 
 
+def follower(request: Request, principal: Principal) -> str:
+    """Who has streams of their own: a credential, or one of the people who are signed in by one grant to an issuer's."""
+    session = None if header(request, b"authorization") else session_shown(request)
+    return (session and service(request).sessions.whose(session)) or principal.name
+
+
 def own_page(request: Request) -> bool:
     """Whether the console's own page sent this: the browser says so, and what may change something says so itself."""
     if header(request, b"sec-fetch-site") != _SAME_ORIGIN:

@@ -16,13 +16,13 @@ from starlette.types import Receive, Scope, Send
 
 from ledger.api.documented import PROBLEMS
 from ledger.api.entries import Decimal, entry_body
-from ledger.api.service import Service, allow
+from ledger.api.service import Service, allow, follower
 from ledger.core.canonical import MAX_INTEGER
 from ledger.core.errors import Code, LedgerError
 from ledger.core.text import parse_decimal
 from ledger.log.log import Log
 from ledger.records.selection import SELECTABLE, Selection, parse_selection
-from ledger.trust.roles import Operation
+from ledger.trust.roles import Operation, Principal
 
 PATH: Final = "/v1/records/stream"
 EVENT_STREAM: Final = "text/event-stream"
@@ -89,6 +89,7 @@ async def get_stream(
 ) -> Response:
     """Follow the log. Values of one filter are alternatives, several filters must all hold; `action.*` is every type that begins so."""
     serving, principal = _allowed(request, contents=contents)
+    who = follower(request, principal)
     _refuse_unknown(request)
     given: Mapping[str, list[str] | None] = {
         "type": type,
@@ -103,28 +104,27 @@ async def get_stream(
     }
     selection = parse_selection({name: values for name, values in given.items() if values})
     start = _start(last_event_id, begin, serving.log.head().size)
-    serving.streams.enter(principal)
-    return _Stream(_events(request, serving, selection, start, contents=contents), serving, principal)
+    serving.streams.enter(who, principal.name)
+    return _Stream(_events(request, serving, selection, start, contents=contents), serving, who)
 
 
 class _Stream(StreamingResponse):
     """The response; however it ends, the stream is one less."""
 
-    def __init__(self, events: AsyncIterator[bytes], serving: Service, token: str) -> None:
+    def __init__(self, events: AsyncIterator[bytes], serving: Service, who: str) -> None:
         headers = {"X-Accel-Buffering": "no"}  # a proxy that collects would hold events back
         super().__init__(events, headers=headers, media_type=EVENT_STREAM)
-        self._serving, self._token = serving, token
+        self._serving, self._who = serving, who
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
         finally:
-            self._serving.streams.leave(self._token)
+            self._serving.streams.leave(self._who)
 
 
-def _allowed(request: Request, *, contents: bool) -> tuple[Service, str]:
-    serving, principal = allow(request, Operation.CONTENTS if contents else Operation.READ)
-    return serving, principal.name
+def _allowed(request: Request, *, contents: bool) -> tuple[Service, Principal]:
+    return allow(request, Operation.CONTENTS if contents else Operation.READ)
 
 
 def _refuse_unknown(request: Request) -> None:

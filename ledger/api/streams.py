@@ -33,23 +33,27 @@ class Streams:
         self._watching: asyncio.Task[None] | None = None
         self._threads = ThreadPoolExecutor(READING, "streams")
 
-    def enter(self, token: str) -> None:
-        """Begin a stream of this token.
+    def enter(self, who: str, name: str) -> None:
+        """Begin a stream.
+
+        Args:
+            who: whose it is: a credential's, or of one of those whom it lets in.
+            name: the credential's name, to be told.
 
         Raises:
-            LedgerError: `streams-busy`: it has as many as one may have, or all have together.
+            LedgerError: `streams-busy`: they have as many as one may have, or all have together.
         """
-        if self._by_token[token] >= STREAMS_PER_TOKEN:
+        if self._by_token[who] >= STREAMS_PER_TOKEN:
             raise _busy(
-                f"the token {token} follows the log {STREAMS_PER_TOKEN} times already, and may not more often"
+                f"the token {name} follows the log {STREAMS_PER_TOKEN} times already, and may not more often"
             )
         if self._by_token.total() >= STREAMS:
             raise _busy(f"{STREAMS} readers follow the log already")
-        self._by_token[token] += 1
+        self._by_token[who] += 1
 
-    def leave(self, token: str) -> None:
+    def leave(self, who: str) -> None:
         """End one."""
-        self._by_token[token] -= 1
+        self._by_token[who] -= 1
         self._by_token += Counter()  # keeps those above zero
 
     async def grown(self, log: Log, beyond: int, timeout_s: float) -> None:

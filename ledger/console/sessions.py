@@ -86,6 +86,11 @@ class Sessions:
             self._sessions[key] = self._sessions.pop(key)
         return found.token
 
+    def whose(self, session: str) -> str | None:
+        """As whose it was opened, None where there is no such session."""
+        found = self._sessions.get(_key(session))
+        return None if found is None else found.name
+
     def end(self, session: str) -> None:
         """Sign out. One that is not there is out already."""
         self._sessions.pop(_key(session), None)

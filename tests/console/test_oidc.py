@@ -1,11 +1,13 @@
 """Signing in to the console at an issuer, and every way in that is none. Threat 72."""
 
+import contextlib
 import time
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 
+from ledger.api.streams import STREAMS_PER_TOKEN
 from ledger.cli.oidc import read_providers
 from ledger.console.oidc import CALLBACK, LASTS_S, USED, SignInError, SignIns, Why
 from ledger.console.sessions import SESSIONS_OF_ONE
@@ -220,8 +222,12 @@ def test_many_share_a_grant_and_none_of_them_pushes_out_another(server, browser,
         other = Browser(server)
         other.go(other.returned())
         assert other.signed_in() == "analysts"
-        other.client.close()
     assert browser.signed_in() == "analysts"
+    with contextlib.ExitStack() as following:  # nor keeps one from following the log
+        for one in [other] * STREAMS_PER_TOKEN + [browser]:
+            stream = one.client.stream("GET", "/v1/records/stream", headers=PAGE)
+            assert following.enter_context(stream).status_code == 200
+        assert other.client.get("/v1/records/stream", headers=PAGE).status_code == 429
     browser.go(browser.returned())  # again in the same browser: the session before it ends
     assert browser.signed_in() == "analysts"
     browser.client.cookies.clear()
