@@ -134,6 +134,8 @@ def _next_steps(service: Service, recorder: Recorder, *, once: bool) -> None:
         "verify it yourself": f"{command} verify {here}",
         "every route": f'curl -H "Authorization: Bearer $(cat {_short(service.token_file)})" {service.url}/openapi.json',
         "what is signed": "docs/format.md",
+        "see it all": f"{service.url}/console in a browser",
+        "sign in there with": f"what this prints: cat {_short(service.token_file)}",
     }
     screen.pairs({"first, serve it again": f"{command} serve {here}"} | steps if once else steps)
 

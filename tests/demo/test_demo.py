@@ -89,6 +89,8 @@ def test_it_keeps_serving_until_it_is_told_to_end_and_its_next_steps_work(tmp_pa
         token = Path(re.search(r"cat (\S+)\)", curl)[1]).read_text().strip()
         answer = httpx.get(curl.split()[-1], headers={"Authorization": f"Bearer {token}"}, trust_env=False)
         assert "/v1/records" in answer.json()["paths"]
+        assert f"{serving['url']}/console in a browser" in steps
+        assert f"cat {data / 'cli.token'}\n" in steps
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
