@@ -1,12 +1,15 @@
 """The console as a person uses it: sign in, search, narrow down, read a record, by mouse and by keyboard; and what hostile records do to it: nothing."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.console.browser import BUILT, Tab
+from tests.console.browser import BUILT, WAIT_MS, Tab
 from tests.evidence.browser import chromium
 from tests.faults.server import Server
 
@@ -385,9 +388,11 @@ def test_an_empty_log_shows_how_to_record_and_goes_on_when_something_comes(brows
         context = browser.new_context()
         tab = Tab(context, server).open().sign_in(server.headers["Authorization"].partition(" ")[2])
         tab.page.get_by_role("heading", name="Nothing is recorded yet").wait_for()
-        assert f"curl -sS {server.url}/v1/records" in tab.page.locator("main").inner_text()
-        server.post(action(1)).raise_for_status()
-        assert tab.counts(1)[0][0].startswith("2026-11-20 00:01:00")
+        pasted = "\n".join(tab.page.locator("main.first pre").all_inner_texts())
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        here = {**os.environ, "AGENT_LEDGER_DATA": str(server.data), "PATH": path, "NO_PROXY": "*"}
+        subprocess.run(["bash", "-euc", pasted], env=here, cwd=ROOT, check=True, timeout=WAIT_MS / 1_000)
+        tab.counts(2)  # by curl, and by the SDK
         tab.close()
         context.close()
     finally:

@@ -3,6 +3,7 @@
 import re
 import time
 from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -27,6 +28,7 @@ url = "http://127.0.0.1:9/"
 allow_private = true
 secret_file = "{secret}"
 """
+FORGED = "c-1\u202e"
 SECRET = "whsec_" + "c2VjcmV0" * 4
 
 pytestmark = pytest.mark.skipif(not BUILT, reason="the console is not built: make console")
@@ -66,6 +68,7 @@ def server(tmp_path_factory):
         for name, text in HOSTILE.items()
     ]
     serving.post(*hostile).raise_for_status()
+    rejected = action("rejected", tool='say "no"') | {"outcome": {}, "approval": {"outcome": "rejected"}}
     ahead = {"time": (datetime.now(UTC) + timedelta(minutes=5)).strftime("%Y-%m-%dT%H:%M:%SZ")}
     serving.post(
         counted(1),
@@ -73,6 +76,7 @@ def server(tmp_path_factory):
         counted(5),
         action("skewed", source={"id": "fast", "seq": 1}, **ahead),
         action("paid", tool="send_money") | {"tool": {"name": "send_money", "effect": "pay"}},
+        rejected,
     ).raise_for_status()
     yield serving
     assert serving.stop() == 0
@@ -124,7 +128,9 @@ def rows(tab, text=""):
 
 
 def test_the_overview_leads_to_what_one_may_and_asks_nothing_of_the_log(tab, reading):
-    tab.open("#/work")
+    tab.page.route("**/readyz", lambda route: route.fulfill(status=503, json={"status": "stopped"}))
+    tab.open("#/work").page.locator(".tiles .bad", has_text="the ledger is stopped").wait_for()
+    tab.wrong = [each for each in tab.wrong if "status of 503" not in each]
     for name in ("Live", "Health", "Alerts", "Cases", "Erasure", "Access"):
         tab.page.locator(".tiles b", has_text=name).wait_for()
     tab.page.locator(".tiles small", has_text="administrators").wait_for()
@@ -164,6 +170,14 @@ def test_the_tail_filters_by_names_by_text_and_hides_the_logs_own(tab, server):
     tab.open("#/live?own=1&submitter=log")
     rows(tab, "log.access_granted").first.wait_for()
     tab.open("#/live?effect=hack").page.get_by_text("Nothing has come yet").wait_for()
+    assert tab.page.get_by_label("Effect").input_value() == "hack"
+
+
+def test_the_tail_of_what_went_wrong_has_what_an_approver_rejected_and_counts_what_it_leaves_out(tab):
+    tab.open("#/live?bad=1&q=say%20%22no%22").page.get_by_text("more did not fit").wait_for()
+    rows(tab, 'say "no"').wait_for()
+    assert rows(tab).count() == 1
+    assert rows(tab).first.get_attribute("class") == "trouble"
 
 
 def test_a_tail_that_is_cut_off_says_so_and_goes_on_where_it_was(tab, server):
@@ -193,6 +207,8 @@ def test_health_names_gaps_skew_and_key_age_worst_first_in_two_questions(tab, se
     row.get_by_role("button", name="missing").click()
     tab.page.locator(".gaps li", has_text="3 \u2013 4").wait_for()
     tab.page.locator(".facts", has_text="ready").wait_for()
+    assert "never heard" in tab.page.locator("main").inner_text()
+    assert [row.split("\t")[0] for row in rows(tab, "a-writer").all_inner_texts()] == ["a-writer"]
     server.post(counted(3), counted(4)).raise_for_status()
     tab.page.get_by_role("button", name="Ask again").click()
     tab.page.locator("tr", has_text="gw-1").get_by_text("none").wait_for()
@@ -269,14 +285,79 @@ def test_a_case_is_opened_from_a_record_noted_closed_and_read_by_who_may(tab, re
     assert [(row[1], row[2]) for row in found] == [("token:a-admin", "open"), ("token:a-admin", "close")]
 
 
+def test_a_note_that_an_agent_forged_breaks_no_case_and_hides_nothing(tab, server):
+    """Whoever may post may write into any case: words that scripts know, entries that are none, hundreds of notes."""
+    agent = {"Authorization": f"Bearer {server.tokens['writer']}"}
+    with httpx.Client(base_url=server.url, headers=agent, trust_env=False, timeout=30) as forging:
+        noted = [note("open", "Whose is it?"), note("close", "The vendor's.")]
+        noted += [note(act, "", [-1, 2**52, 0]) for act in ("constructor", "toString", "__proto__")]
+        forging.post("/v1/records", json=noted).raise_for_status()
+        tab.open(f"#/cases/{quote(FORGED)}").page.locator(".notebook li").nth(4).wait_for()
+        assert tab.page.locator("h1").inner_text() == "Case c-1U+202E"
+        assert tab.page.locator(".lead .pill").inner_text() == "closed"
+        assert tab.page.locator(".notebook .pill").all_inner_texts() == ["opened", "closed"]
+        tab.page.get_by_role("button", name="Evidence").click()
+        tab.page.get_by_role("button", name="Make and save").click()
+        tab.page.get_by_role("dialog").get_by_text("6 entries").wait_for()
+        forging.post("/v1/records", json=[note("note", f"noise {n}") for n in range(210)]).raise_for_status()
+    tab.open("#/cases").open(f"#/cases/{quote(FORGED)}").page.get_by_text(
+        "15 notes came before these"
+    ).wait_for()
+    assert tab.page.locator(".lead").inner_text().startswith("closed 215 notes")
+    tab.page.get_by_role("button", name="Show more").click()
+    tab.page.locator(".notebook li").nth(214).wait_for()
+    assert "Whose is it?" in tab.page.locator(".notebook li").first.inner_text()
+
+
+def note(act, text, entries=()):
+    said = {"case.act": act, "case.entries": list(entries)} if entries else {"case.act": act}
+    return {
+        "type": "note",
+        "time": at(seconds=1),
+        "resource": {"type": "case", "id": FORGED},
+        "ext": said,
+    } | ({"request": {"text": text}} if text else {})
+
+
+def test_a_note_whose_answer_was_lost_is_written_once_and_a_draft_outlives_the_session(
+    second, contexts, server
+):
+    def lost(route):
+        route.fetch()
+        route.abort()
+
+    second.open("#/cases").page.get_by_label("A title in the first line").wait_for(state="attached")
+    if not second.page.get_by_label("A title in the first line").is_visible():
+        second.page.get_by_text("Open a case", exact=True).click()
+    second.page.get_by_label("A title in the first line").fill("Written once")
+    second.page.route("**/v1/records", lost, times=1)
+    second.page.get_by_role("button", name="Open the case").click()
+    second.page.get_by_role("alert").filter(has_text="does not answer").wait_for()
+    second.page.get_by_role("button", name="Open the case").click()
+    second.page.get_by_role("heading", name="Case 20").wait_for()
+    assert second.page.locator(".notebook li").count() == 1
+    second.page.get_by_label("A note").fill("Half a thought")
+    contexts["second"].clear_cookies()
+    second.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # it looks at the log
+    second.page.get_by_text("Your session has ended").wait_for()
+    assert "Half a thought" not in second.page.content()
+    second.sign_in(server.tokens["second"])
+    second.page.get_by_role("heading", name="Case 20").wait_for()
+    assert second.page.get_by_label("A note").input_value() == "Half a thought"
+    second.page.get_by_role("button", name="Write it down").click()
+    second.page.locator(".notebook li").nth(1).wait_for()
+    assert second.page.get_by_label("A note").input_value() == ""
+    second.wrong = [each for each in second.wrong if "ERR_FAILED" not in each]
+
+
 OF_CASES = """SELECT resource_id, submitter, ext->>'case.act', request_text FROM records
-WHERE type = 'note' AND resource_type = 'case' ORDER BY seq"""
+WHERE type = 'note' AND resource_type = 'case' AND submitter = 'token:a-admin' ORDER BY seq"""
 
 
 def test_an_erasure_is_shown_takes_a_ground_and_a_number_waits_for_a_second_and_is_told_when_done(
     tab, second, server
 ):
-    person = "gone@example.com"
+    person = "gone@example.com "  # as a form had it: a blank at its end
     posted = server.post(
         action("theirs") | {"identity": {"principal": person}, "request": {"user": person, "text": "mine"}}
     ).json()
@@ -288,6 +369,7 @@ def test_an_erasure_is_shown_takes_a_ground_and_a_number_waits_for_a_second_and_
     shown = tab.page.get_by_role("region", name="What would go")
     shown.wait_for()
     assert "of 1 entry" in shown.inner_text()
+    assert "with a blank at an end" in shown.inner_text()
     places = tab.page.locator(".confirm b").inner_text()
     erase = tab.page.get_by_role("button", name="Erase for good")
     tab.page.get_by_label("how many places").fill(places)
@@ -301,39 +383,50 @@ def test_an_erasure_is_shown_takes_a_ground_and_a_number_waits_for_a_second_and_
     for who in (tab, second):  # who asked is shown the same, and refused
         who.open("#/erasure")
         rows(who, "request 4711").get_by_role("button", name="Look and confirm").click()
+        shown = who.page.get_by_role("region", name="What would go")
+        shown.get_by_text("gone@example.com").wait_for()
         who.page.get_by_label("how many places").fill(places)
         who.page.get_by_role("button", name="Erase for good").click()
         if who is tab:
             tab.page.get_by_role("alert").filter(has_text="another").wait_for()
             tab.wrong = [each for each in tab.wrong if "status of 403" not in each]
     second.page.get_by_text("It is off the disk").wait_for(timeout=PATIENT_MS)
-    rows(second, "token:second").wait_for()
+    rows(second, "token:second").get_by_text("off the disk").wait_for()
     stored = server.client().get(f"/v1/entries/{posted['seq']}").json()
     assert (stored["contents"], "request.text" in stored["erased"]) == ([], True)
 
 
-@pytest.mark.parametrize("place", PAGES)
-def test_each_page_is_sound_for_axe_and_fits_400_pixels(server, browser, place):
+@pytest.fixture(scope="module")
+def narrow(server, browser):
+    """One page for all of them: signed in once, with axe in it."""
     if not AXE.exists():
         pytest.skip("axe-core is not installed: make console")
-    context = browser.new_context(
-        viewport={"width": 400, "height": 800}, reduced_motion="reduce", bypass_csp=True
-    )
-    tab = Tab(context, server).open(f"#/{place}").sign_in(server.tokens["admin"])
-    tab.page.locator("main.work[aria-busy=false], main.live tbody tr, .tiles, main.erasure").first.wait_for()
-    tab.page.locator("h1").wait_for()
-    assert tab.page.evaluate("document.documentElement.scrollWidth") <= 400
+    size = {"width": 400, "height": 800}
+    context = browser.new_context(viewport=size, reduced_motion="reduce", bypass_csp=True)
+    tab = Tab(context, server).open("#/work").sign_in(server.tokens["admin"])
+    tab.page.get_by_role("heading", name="Work").wait_for()
     tab.page.evaluate(AXE.read_text(encoding="utf-8"))
+    yield tab
+    tab.close()
+    context.close()
+
+
+@pytest.mark.parametrize("place", PAGES)
+def test_each_page_is_sound_for_axe_and_fits_400_pixels(narrow, place):
+    narrow.page.set_viewport_size({"width": 400, "height": 800})
+    narrow.page.evaluate("(place) => (location.hash = place)", f"#/{place}")
+    ready = f"main.{place}[aria-busy=false], main.live tbody tr, .tiles, main.erasure tbody, main.erasure .quiet, main.work[aria-busy=false] .bar"
+    narrow.page.locator(f".tabs [aria-current][href='#/{place}']").wait_for()
+    narrow.page.locator(ready).first.wait_for()
+    assert narrow.page.evaluate("document.documentElement.scrollWidth") <= 400
     for scheme, width in (("light", 400), ("dark", 1300)):
-        tab.page.emulate_media(color_scheme=scheme)
-        tab.page.set_viewport_size({"width": width, "height": 800})
-        found = tab.page.evaluate("axe.run()")["violations"]
+        narrow.page.emulate_media(color_scheme=scheme)
+        narrow.page.set_viewport_size({"width": width, "height": 800})
+        found = narrow.page.evaluate("axe.run()")["violations"]
         serious = [
             (each["id"], each["nodes"][0]["html"])
             for each in found
             if each["impact"] in {"serious", "critical"}
         ]
         assert serious == []
-    assert tab.page.locator("main img, main script").count() == 0
-    tab.close()
-    context.close()
+    assert narrow.page.locator("main img, main script").count() == 0

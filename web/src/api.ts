@@ -119,6 +119,15 @@ export const signInAt = async (issuer: number): Promise<string> =>
   (await json<{ to: string }>("/console/oidc", { method: "POST", body: { issuer }, silent: true })).to;
 export const signOut = (): Promise<Response> => ask("/console/session", { method: "DELETE" });
 export const log = (): Promise<Log> => json("/v1/log", { poll: true });
+/** What the ledger says of itself: ready, degraded, or stopped, which is a refusal. */
+export const ready = async (signal: AbortSignal): Promise<string> => {
+  try {
+    return (await json<{ status: string }>("/readyz", { signal })).status;
+  } catch (error) {
+    if (error instanceof Problem && error.status === 503) return "stopped";
+    throw error;
+  }
+};
 export const entry = (seq: number, signal?: AbortSignal): Promise<Entry> => json(`/v1/entries/${seq}`, { signal });
 export const receipt = async (seq: number): Promise<string> => (await ask(`/v1/entries/${seq}/receipt`)).text();
 
@@ -131,19 +140,3 @@ export interface Question {
 
 export const query = (question: Question, signal?: AbortSignal): Promise<Answer> =>
   json("/v1/query", { method: "POST", body: question, signal });
-
-/** Resolves when the first action is recorded; it is told over the stream, so that waiting asks nothing of the log. */
-export async function firstAction(signal: AbortSignal): Promise<void> {
-  const answer = await ask("/v1/records/stream?from=0&type=action&type=action.*", { signal, poll: true });
-  const reader = answer.body!.pipeThrough(new TextDecoderStream()).getReader();
-  let heard = "";
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) throw new Problem(0, "stream-ended", "The stream ended", "the ledger stopped telling what is recorded");
-    heard = (heard + value).slice(-65_536);
-    if (heard.includes("event: record")) {
-      void reader.cancel();
-      return;
-    }
-  }
-}

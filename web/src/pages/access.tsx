@@ -4,6 +4,7 @@ import { since, spell } from "../age";
 import { told, useLoaded } from "../hooks";
 import type { PageProps } from "../pages";
 import { ProblemBox } from "../parts/problem";
+import { Table } from "../parts/table";
 import { Head, Name, None, Pill } from "../parts/ways";
 import { count, plain, Shown, Time } from "../text";
 
@@ -53,8 +54,8 @@ export function Access({ who }: PageProps) {
   const seen = useLoaded("last seen", async (signal) => {
     const by = new Map<string, Seen>();
     for (const [name, what, at] of (await query(LAST_SEEN, signal)).rows) {
-      const key = nameOf(String(name));
-      by.set(key, { ...by.get(key), [String(what)]: String(at) });
+      const key = /^(?:token|jwt|spiffe):(.*)$/s.exec(String(name))?.[1]; // not `alert:`, which is a rule of the server's
+      if (key) by.set(key, { ...by.get(key), [String(what)]: String(at) });
     }
     return by;
   });
@@ -86,63 +87,49 @@ export function Access({ who }: PageProps) {
   );
 }
 
-const nameOf = (submitter: string): string => submitter.slice(submitter.indexOf(":") + 1);
 const byEnd = (a: Credential, b: Credential): number => (a.until ?? "9").localeCompare(b.until ?? "9") || a.name.localeCompare(b.name);
 
 function Credentials({ credentials, seen, own, again }: { credentials: Credential[]; seen: Map<string, Seen> | undefined; own: string; again: () => void }) {
   return (
-    <div class="table">
-      <table>
-        <thead>
-          <tr>
-            {["Name", "Roles", "Shown by", "Bound to", "Granted (UTC)", "Ends", "Last wrote", "Last asked", ""].map((label) => (
-              <th key={label} scope="col">
-                {label}
-              </th>
-            ))}
+    <Table columns={["Name", "Roles", "Shown by", "Bound to", "Granted (UTC)", "Ends", "Last wrote", "Last asked", ""]}>
+      {credentials.map((each) => {
+        const last = seen?.get(each.name);
+        return (
+          <tr key={`${each.name} ${each.seq}`}>
+            <td data-label="Name">
+              <Name text={each.name} />
+              {each.name === own && <small> you</small>}
+            </td>
+            <td data-label="Roles" title={`May: ${each.permits.join(", ")}`}>
+              {each.roles.map((role) => (
+                <Pill key={role} text={role} tone={role === "admin" ? "warn" : ""} />
+              ))}
+            </td>
+            <td data-label="Shown by" class="because">
+              <Shows credential={each} />
+            </td>
+            <td data-label="Bound to" class="because">
+              <Bound credential={each} />
+            </td>
+            <td data-label="Granted" class="time">
+              {each.seq !== undefined && each.granted_at ? (
+                <a href={`#/record/${each.seq}`} title={plain(`by ${each.by ?? ""}`)}>
+                  <Time at={each.granted_at} />
+                </a>
+              ) : (
+                <span class="dim">no entry: a file</span>
+              )}
+            </td>
+            <td data-label="Ends">{each.until ? <Ends at={each.until} /> : <span class="dim">never</span>}</td>
+            <td data-label="Last wrote">{last?.wrote ? <Ago at={last.wrote} /> : <None />}</td>
+            <td data-label="Last asked">{last?.asked ? <Ago at={last.asked} /> : <None />}</td>
+            <td class="act">
+              <Revoke what={each.name} kind="credential" path={`/v1/access/${encodeURIComponent(each.name)}`} again={again} own={each.name === own} several={credentials.filter(({ name }) => name === each.name).length > 1} />
+            </td>
           </tr>
-        </thead>
-        <tbody>
-          {credentials.map((each) => {
-            const last = seen?.get(each.name);
-            return (
-              <tr key={`${each.name} ${each.seq}`}>
-                <td data-label="Name">
-                  <Name text={each.name} />
-                  {each.name === own && <small> you</small>}
-                </td>
-                <td data-label="Roles" title={`May: ${each.permits.join(", ")}`}>
-                  {each.roles.map((role) => (
-                    <Pill key={role} text={role} tone={role === "admin" ? "warn" : ""} />
-                  ))}
-                </td>
-                <td data-label="Shown by" class="because">
-                  <Shows credential={each} />
-                </td>
-                <td data-label="Bound to" class="because">
-                  <Bound credential={each} />
-                </td>
-                <td data-label="Granted" class="time">
-                  {each.seq !== undefined && each.granted_at ? (
-                    <a href={`#/record/${each.seq}`} title={plain(`by ${each.by ?? ""}`)}>
-                      <Time at={each.granted_at} />
-                    </a>
-                  ) : (
-                    <span class="dim">no entry: a file</span>
-                  )}
-                </td>
-                <td data-label="Ends">{each.until ? <Ends at={each.until} /> : <span class="dim">never</span>}</td>
-                <td data-label="Last wrote">{last?.wrote ? <Ago at={last.wrote} /> : <None />}</td>
-                <td data-label="Last asked">{last?.asked ? <Ago at={last.asked} /> : <None />}</td>
-                <td class="act">
-                  <Revoke what={each.name} kind="credential" path={`/v1/access/${encodeURIComponent(each.name)}`} again={again} own={each.name === own} />
-                </td>
-              </tr>
-            );
-          })}
-        </tbody>
-      </table>
-    </div>
+        );
+      })}
+    </Table>
   );
 }
 
@@ -184,7 +171,7 @@ function Ends({ at }: { at: string }) {
 }
 
 /** Revoking takes the name typed: a click alone ends nobody's access. */
-function Revoke({ what, kind, path, again, own = false }: { what: string; kind: string; path: string; again: () => void; own?: boolean }) {
+function Revoke({ what, kind, path, again, own = false, several = false }: { what: string; kind: string; path: string; again: () => void; own?: boolean; several?: boolean }) {
   const [open, set] = useState(false);
   const [typed, type] = useState("");
   const [problem, refuse] = useState<Problem>();
@@ -208,7 +195,8 @@ function Revoke({ what, kind, path, again, own = false }: { what: string; kind: 
     <form class="revoke" onSubmit={submitted} onKeyDown={(event) => event.key === "Escape" && set(false)}>
       <label>
         <span>
-          {own ? "This is the one that you are signed in with. " : ""}Type the {kind}'s name to revoke it for good
+          {own && "This is the one that you are signed in with. "}
+          {several && "While it is rotated it has more than one: all of them go. "}Type the {kind}'s name to revoke it for good
         </span>
         <input value={typed} onInput={(event) => type(event.currentTarget.value)} autofocus spellcheck={false} autocomplete="off" placeholder={plain(what)} />
       </label>
@@ -227,31 +215,20 @@ function Revoke({ what, kind, path, again, own = false }: { what: string; kind: 
 
 function Keys({ keys, again }: { keys: Key[]; again: () => void }) {
   return (
-    <div class="table">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Key</th>
-            <th scope="col">Public key</th>
-            <th scope="col" />
-          </tr>
-        </thead>
-        <tbody>
-          {keys.map((each) => (
-            <tr key={each.key_id}>
-              <td data-label="Key">
-                <Name text={each.key_id} />
-              </td>
-              <td data-label="Public key">
-                <Name text={each.public_key} />
-              </td>
-              <td class="act">
-                <Revoke what={each.key_id} kind="key" path={`/v1/agent-keys/${encodeURIComponent(each.key_id)}`} again={again} />
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <Table columns={["Key", "Public key", ""]}>
+      {keys.map((each) => (
+        <tr key={each.key_id}>
+          <td data-label="Key">
+            <Name text={each.key_id} />
+          </td>
+          <td data-label="Public key">
+            <Name text={each.public_key} />
+          </td>
+          <td class="act">
+            <Revoke what={each.key_id} kind="key" path={`/v1/agent-keys/${encodeURIComponent(each.key_id)}`} again={again} />
+          </td>
+        </tr>
+      ))}
+    </Table>
   );
 }

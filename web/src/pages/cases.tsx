@@ -1,15 +1,18 @@
 import { useRef, useState } from "preact/hooks";
 import { type Cell, type Problem, query, type Who } from "../api";
-import { type Act, CASES, entriesOf, newCase, notesOf, words, write } from "../cases";
+import { placeOf } from "../askplace";
+import { type Act, CASES, draftOf, MOST_CASES, MOST_ENTRIES, noteOf, notesOf, words, write, written } from "../cases";
 import { told, useLoaded } from "../hooks";
 import type { PageProps } from "../pages";
 import { Evidence } from "../parts/evidence";
 import { ProblemBox } from "../parts/problem";
+import { Table } from "../parts/table";
 import { Head, Name, Pill } from "../parts/ways";
 import { count, Shown, Time } from "../text";
 
 const HERE = /(#\/[\w\-./?=&%+:~,@]+)/; // an address of this console within a note: nothing else becomes a link
-const DONE: Readonly<Record<string, string>> = { open: "opened", close: "closed", reopen: "opened again" };
+const DONE: ReadonlyMap<string, string> = new Map([["open", "opened"], ["close", "closed"], ["reopen", "opened again"]]); // what else a note says it does is anybody's word
+const NOTES = 200; // shown at first, and as many more each time
 const textOf = (cell: Cell | undefined): string | null => (cell === null || cell === undefined ? null : String(cell));
 
 /** All cases, or one with its notes. */
@@ -19,8 +22,9 @@ export function Cases({ at: [id], query: given, who }: PageProps) {
 }
 
 function List({ entries, who }: { entries: string; who: Who }) {
-  const { value, problem, again, busy } = useLoaded("cases", async (signal) => (await query(CASES, signal)).rows);
+  const { value, problem, again, busy } = useLoaded("cases", async (signal) => (await query({ ...CASES, limit: MOST_CASES }, signal)).rows);
   const writes = who.permits.includes("post");
+  const all = Number(value?.[0]?.[7] ?? 0);
   return (
     <main class="page work cases" aria-busy={busy}>
       <Head here="#/cases" title={entries ? `Entry ${entries}: which case?` : "Cases"} who={who}>
@@ -31,57 +35,53 @@ function List({ entries, who }: { entries: string; who: Who }) {
       {writes && value && (
         <details open={entries !== "" || value.length === 0}>
           <summary>Open a case</summary>
-          <Write act="open" id={undefined} entries={entries} />
+          <Write act="open" id={undefined} entries={entries} who={who} />
         </details>
       )}
       {!writes && <ReadOnly who={who} />}
       {value && value.length === 0 && <p class="quiet">No case was opened yet.</p>}
       {value && value.length > 0 && (
-        <div class="table">
-          <table>
-            <thead>
-              <tr>
-                {["Case", "State", "Title", "Notes", "Last note (UTC)", "Opened by"].map((label) => (
-                  <th key={label} scope="col">
-                    {label}
-                  </th>
-                ))}
-              </tr>
-            </thead>
-            <tbody>
-              {value.map(([id, title, , by, lastAt, notes, closed]) => (
-                <tr key={String(id)}>
-                  <td data-label="Case">
-                    <a class="name" href={`#/cases/${encodeURIComponent(String(id))}${entries && `?entry=${encodeURIComponent(entries)}`}`}>
-                      <Shown text={String(id)} />
-                    </a>
-                  </td>
-                  <td data-label="State">
-                    <Pill text={closed ? "closed" : "open"} tone={closed ? "" : "warn"} />
-                  </td>
-                  <td data-label="Title" class="saying">
-                    {title === null ? <span class="dim">not for your role, or erased</span> : <Shown text={words(String(title)).split("\n")[0]!} />}
-                  </td>
-                  <td data-label="Notes">{count(Number(notes))}</td>
-                  <td data-label="Last note">
-                    <Time at={String(lastAt)} />
-                  </td>
-                  <td data-label="Opened by">
-                    <Name text={textOf(by)} />
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Table columns={["Case", "State", "Title", { label: "Notes", n: true }, "Last note (UTC)", "Opened by"]}>
+          {value.map(([id, title, , by, lastAt, notes, closed]) => (
+            <tr key={String(id)}>
+              <td data-label="Case">
+                <a class="name" href={`#/cases/${encodeURIComponent(String(id))}${entries && `?entry=${encodeURIComponent(entries)}`}`}>
+                  <Shown text={String(id)} />
+                </a>
+              </td>
+              <td data-label="State">
+                <Pill text={closed ? "closed" : "open"} tone={closed ? "" : "warn"} />
+              </td>
+              <td data-label="Title" class="saying">
+                {title === null ? <span class="dim">not for your role, or erased</span> : <Shown text={words(String(title)).split("\n")[0]!} />}
+              </td>
+              <td data-label="Notes" class="n">
+                {count(Number(notes))}
+              </td>
+              <td data-label="Last note">
+                <Time at={String(lastAt)} />
+              </td>
+              <td data-label="Opened by">
+                <Name text={textOf(by)} />
+              </td>
+            </tr>
+          ))}
+        </Table>
+      )}
+      {value && all > value.length && (
+        <p class="dim small">
+          The first {count(value.length)} of {count(all)}, the open ones first, the newest first. <a href={placeOf({ sql: CASES.sql, given: {}, asOf: "" })}>All of them by SQL</a>
+        </p>
       )}
     </main>
   );
 }
 
 function Case({ id, entries, who }: { id: string; entries: string; who: Who }) {
-  const { value, problem, again, busy } = useLoaded(`case ${id}`, async (signal) => (await query(notesOf(id), signal)).rows);
-  const closed = (value ?? []).findLast(([, , , act]) => String(act) in DONE)?.[3] === "close";
+  const [most, more] = useState(NOTES);
+  const { value, problem, again, busy } = useLoaded(`case ${id} ${most}`, async (signal) => (await query(notesOf(id, most), signal)).rows.reverse());
+  const [all, closed] = [Number(value?.[0]?.[7] ?? 0), value?.[0]?.[8] === true];
+  const before = all - (value?.length ?? 0);
   const sees = who.permits.includes("contents");
   return (
     <main class="page work cases" aria-busy={busy}>
@@ -99,11 +99,19 @@ function Case({ id, entries, who }: { id: string; entries: string; who: Who }) {
       {value && value.length > 0 && (
         <>
           <p class="dim lead">
-            <Pill text={closed ? "closed" : "open"} tone={closed ? "" : "warn"} /> {count(value.length)} {value.length === 1 ? "note" : "notes"}, in the order of the log. Times are the ledger's.
+            <Pill text={closed ? "closed" : "open"} tone={closed ? "" : "warn"} /> {count(all)} {all === 1 ? "note" : "notes"}, in the order of the log. Times are the ledger's.
           </p>
           <div class="bar">
-            <Evidence selection={{ seqs: evidenceOf(value) }} what="the notes of this case and the entries that they are about" who={who} />
+            <Evidence selection={{ seqs: evidenceOf(value) }} what={`${before > 0 ? `the newest ${count(value.length)} notes` : "the notes"} of this case and the entries that they are about`} who={who} />
           </div>
+          {before > 0 && (
+            <p class="quiet">
+              {count(before)} notes came before these.{" "}
+              <button type="button" disabled={busy} onClick={() => more(most + NOTES)}>
+                Show more of them
+              </button>
+            </p>
+          )}
           <ol class="notebook">
             {value.map(([seq, at, submitter, act, text, commitment, about]) => (
               <li key={String(seq)} class="card">
@@ -111,21 +119,23 @@ function Case({ id, entries, who }: { id: string; entries: string; who: Who }) {
                   <a href={`#/record/${seq}`} title="The record, with its proof">
                     <Time at={String(at)} />
                   </a>{" "}
-                  <Name text={String(submitter)} /> {DONE[String(act)] && <Pill text={DONE[String(act)]!} tone={act === "close" ? "good" : "warn"} />}
+                  <Name text={String(submitter)} /> {DONE.has(String(act)) && <Pill text={DONE.get(String(act))!} tone={act === "close" ? "good" : "warn"} />}
                 </header>
                 {text !== null ? <Words text={words(String(text))} /> : <p class="dim">{commitment === null ? "No words." : sees ? "Erased, or withheld." : "Its words are not for your role."}</p>}
                 <About entries={about} />
               </li>
             ))}
           </ol>
-          {who.permits.includes("post") ? <Write key={`${value.length}`} act="note" id={id} entries={entries} closed={closed} written={again} /> : <ReadOnly who={who} />}
+          {who.permits.includes("post") ? <Write key={all} act="note" id={id} entries={entries} closed={closed} who={who} again={again} /> : <ReadOnly who={who} />}
         </>
       )}
     </main>
   );
 }
 
-const numbers = (entries: Cell | undefined): number[] => (Array.isArray(entries) ? entries : []).filter((each) => Number.isSafeInteger(each)).map(Number);
+/** The entries that a note is about, of what anybody may have written there: as many as a note written here names. */
+const numbers = (entries: Cell | undefined): number[] =>
+  (Array.isArray(entries) ? entries : []).filter((each) => Number.isSafeInteger(each) && Number(each) >= 0).map(Number).slice(0, MOST_ENTRIES);
 
 /** The notes and what they are about: those that are entries of this log, which the notes themselves come after. */
 function evidenceOf(notes: Cell[][]): number[] {
@@ -173,21 +183,31 @@ function ReadOnly({ who }: { who: Who }) {
   );
 }
 
-/** A draft. Its id is made once, so that sending it again after a lost answer writes it once. */
-function Write({ act, id, entries, closed = false, written }: { act: Act; id: string | undefined; entries: string; closed?: boolean; written?: () => void }) {
-  const draft = useRef({ id: crypto.randomUUID(), case: id ?? newCase() });
+/** A draft: it outlives the session's end, and an answer that was lost. */
+function Write({ act, id, entries, closed = false, who, again }: { act: Act; id: string | undefined; entries: string; closed?: boolean; who: Who; again?: () => void }) {
+  const draft = useRef(draftOf(who.name, id)).current;
+  const [start] = useState({ text: draft.text, entries: entries || draft.entries });
   const [problem, refuse] = useState<Problem>();
   const [busy, work] = useState(false);
   const form = useRef<HTMLFormElement>(null);
+  const typed = (): void => {
+    const given = new FormData(form.current!);
+    draft.text = String(given.get("text"));
+    draft.entries = String(given.get("entries"));
+  };
   const send = (as: Act): void => {
     if (!form.current!.reportValidity()) return;
-    const given = new FormData(form.current!);
+    typed();
     work(true);
     refuse(undefined);
     Promise.resolve()
-      .then(() => write({ ...draft.current, act: as, text: String(given.get("text")).trim(), entries: entriesOf(String(given.get("entries"))) }))
+      .then(() => write(noteOf(draft, as)))
       .then(
-        () => (written ? written() : (location.hash = `#/cases/${encodeURIComponent(draft.current.case)}`)),
+        () => {
+          written(who.name, id);
+          if (again) again();
+          else location.hash = `#/cases/${encodeURIComponent(draft.case)}`;
+        },
         (error: unknown) => {
           refuse(told(error));
           work(false);
@@ -198,6 +218,7 @@ function Write({ act, id, entries, closed = false, written }: { act: Act; id: st
     <form
       ref={form}
       class="write card"
+      onInput={typed}
       onSubmit={(event) => {
         event.preventDefault();
         send(act);
@@ -205,11 +226,11 @@ function Write({ act, id, entries, closed = false, written }: { act: Act; id: st
     >
       <label class="wide">
         <span>{act === "open" ? "A title in the first line, then what is known" : "A note"}. Its words are a content: seen by who may see contents, and erasable</span>
-        <textarea name="text" rows={act === "open" ? 3 : 4} required maxLength={50_000} placeholder="Addresses of this console (#/search?…) become links" />
+        <textarea name="text" rows={act === "open" ? 3 : 4} required maxLength={50_000} defaultValue={start.text} placeholder="Addresses of this console (#/search?…) become links" />
       </label>
       <label>
         <span>About entries</span>
-        <input name="entries" defaultValue={entries} placeholder="17, 18" spellcheck={false} />
+        <input name="entries" defaultValue={start.entries} placeholder="17, 18" spellcheck={false} />
       </label>
       <div class="ways">
         <button type="submit" class="main" disabled={busy}>

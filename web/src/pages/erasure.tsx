@@ -1,11 +1,12 @@
 import { Fragment } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { ask, json, type Problem, query, type Question } from "../api";
 import { since } from "../age";
 import { told, useLoaded } from "../hooks";
 import type { PageProps } from "../pages";
-import { type Dry, Preview } from "../parts/preview";
+import { amount, type Choice, type Dry, Preview } from "../parts/preview";
 import { ProblemBox } from "../parts/problem";
+import { Table } from "../parts/table";
 import { Head, Name, Pill } from "../parts/ways";
 import { count, Shown, Time } from "../text";
 
@@ -14,14 +15,24 @@ const LOOK_MS = 3_000;
 const KINDS = {
   subject: { label: "A person", hint: "their identifier, exactly as it was recorded", asks: (text: string) => ({ subject: text }) },
   entries: { label: "Entries", hint: "their numbers: 17, 18, 40-44", asks: (text: string) => ({ seqs: seqsOf(text) }) },
-  sql: { label: "What a SELECT gives", hint: "SELECT seq FROM records WHERE …", asks: (text: string) => ({ sql: text }) },
+  sql: { label: "What a SELECT gives", hint: "SELECT seq FROM records WHERE …", asks: (text: string) => ({ sql: text.trim() }) },
 } as const;
 type Kind = keyof typeof KINDS;
 
+/** Each erasure once, however many entries tell of it: what waits first, then the newest. */
 const TOLD: Question = {
-  sql: `SELECT seq, recorded_at, "type", ext->>'log.requested_by' AS by, ext->>'log.ground' AS ground, ext->>'log.asked_in' AS asked_in, ext->>'log.confirmed_by' AS confirmed_by
-FROM records WHERE submitter = 'log' AND "type" IN ('log.erasure_asked', 'log.content_erased') ORDER BY seq DESC LIMIT 100`,
+  sql: `WITH told AS (
+  SELECT seq, recorded_at, "type" = 'log.erasure_asked' AS asked, ext->>'log.requested_by' AS by, ext->>'log.ground' AS ground, ext->>'log.asked_in' AS asked_in, ext->>'log.confirmed_by' AS confirmed_by
+  FROM records WHERE submitter = 'log' AND ("type" = 'log.erasure_asked' OR "type" = 'log.content_erased' AND coalesce(ext->>'log.part', '0') = '0')
+), done AS (
+  SELECT seq, unnest(CAST(ext->'log.done' AS BIGINT[][])) AS pair FROM records WHERE submitter = 'log' AND "type" = 'log.erasure_done'
+), gone AS (
+  SELECT told.seq, min(done.seq) AS done_in FROM told JOIN done ON pair[1] <= told.seq AND told.seq < pair[2] GROUP BY told.seq
+)
+SELECT seq, recorded_at, asked, by, ground, confirmed_by, asked AND CAST(seq AS VARCHAR) NOT IN (SELECT asked_in FROM told WHERE asked_in IS NOT NULL) AS waits, done_in
+FROM told LEFT JOIN gone USING (seq) ORDER BY waits DESC, seq DESC`,
   parameters: {},
+  limit: 100,
 };
 
 interface Told {
@@ -30,22 +41,24 @@ interface Told {
   asked: boolean;
   by: string;
   ground: string;
-  askedIn: string | null;
   confirmedBy: string | null;
+  waits: boolean;
+  doneIn: number | null;
 }
 
 /** An erasure: shown first, then what was shown goes. */
 export function Erasure({ who }: PageProps) {
   const before = useLoaded("erasures", async (signal) =>
     (await query(TOLD, signal)).rows.map(
-      ([seq, at, type, by, ground, askedIn, confirmedBy]): Told => ({
+      ([seq, at, asked, by, ground, confirmedBy, waits, doneIn]): Told => ({
         seq: Number(seq),
         at: String(at),
-        asked: type === "log.erasure_asked",
+        asked: asked === true,
         by: String(by ?? ""),
         ground: String(ground ?? ""),
-        askedIn: askedIn === null ? null : String(askedIn),
-        confirmedBy: confirmedBy === null ? null : String(confirmedBy),
+        confirmedBy: confirmedBy === null || confirmedBy === undefined ? null : String(confirmedBy),
+        waits: waits === true,
+        doneIn: doneIn === null || doneIn === undefined ? null : Number(doneIn),
       }),
     ),
   );
@@ -66,28 +79,36 @@ export function Erasure({ who }: PageProps) {
 
 function Asking({ again }: { again: () => void }) {
   const [kind, choose] = useState<Kind>("subject");
-  const [shown, show] = useState<{ body: object; dry: Dry }>();
+  const [shown, show] = useState<{ body: Choice; dry: Dry }>();
   const [problem, refuse] = useState<Problem>();
   const [busy, work] = useState(false);
+  const turn = useRef(0); // what was asked before the form was changed is no answer to it
+  const what = useRef<HTMLTextAreaElement>(null);
+  const changed = (): void => {
+    turn.current += 1;
+    show(undefined);
+  };
   const submitted = (event: SubmitEvent): void => {
     event.preventDefault();
     const given = new FormData(event.currentTarget as HTMLFormElement);
     const take = ["contents", "persons"].filter((each) => given.has(each));
+    changed();
+    const asked = turn.current;
     work(true);
-    show(undefined);
     refuse(undefined);
     Promise.resolve()
       .then(async () => {
         if (take.length === 0) throw new Error("say whether contents are to go, persons, or both");
-        const body = { ...KINDS[kind].asks(String(given.get("what")).trim()), take };
-        show({ body, dry: await json<Dry>("/v1/erasure", { method: "POST", body: { ...body, dry_run: true } }) });
+        const body: Choice = { ...KINDS[kind].asks(what.current!.value), take }; // its value and not the form's: as it was typed, to the last blank
+        const dry = await json<Dry>("/v1/erasure", { method: "POST", body: { ...body, dry_run: true } });
+        if (asked === turn.current) show({ body, dry });
       })
-      .catch((error: unknown) => refuse(told(error)))
+      .catch((error: unknown) => asked === turn.current && refuse(told(error)))
       .finally(() => work(false));
   };
   return (
     <>
-      <form class="erase card" onSubmit={submitted} onInput={() => show(undefined)}>
+      <form class="erase card" onSubmit={submitted} onInput={changed}>
         <fieldset class="kinds">
           <legend>What is to go</legend>
           {(Object.keys(KINDS) as Kind[]).map((each) => (
@@ -98,7 +119,7 @@ function Asking({ again }: { again: () => void }) {
         </fieldset>
         <label class="wide">
           <span>{KINDS[kind].hint}</span>
-          <textarea name="what" rows={kind === "sql" ? 3 : 1} required spellcheck={false} key={kind} />
+          <textarea ref={what} rows={kind === "sql" ? 3 : 1} required spellcheck={false} key={kind} />
         </label>
         <fieldset class="kinds" key={`${kind} take`}>
           <legend>Of that</legend>
@@ -114,8 +135,8 @@ function Asking({ again }: { again: () => void }) {
         </button>
       </form>
       {problem && <ProblemBox problem={problem} />}
-      {shown && <Preview dry={shown.dry} />}
-      {shown && shown.dry.places > 0 && <Confirm key={shown.dry.selection} path="/v1/erasure" body={{ ...shown.body, as_of: shown.dry.as_of, selection: shown.dry.selection }} dry={shown.dry} again={again} />}
+      {shown && <Preview dry={shown.dry} by={shown.body} />}
+      {shown && amount(shown.dry) > 0 && <Confirm key={shown.dry.selection} path="/v1/erasure" body={{ ...shown.body, as_of: shown.dry.as_of, selection: shown.dry.selection }} dry={shown.dry} again={again} />}
     </>
   );
 }
@@ -127,7 +148,7 @@ function Confirm({ path, body, dry, again, ground: known }: { path: string; body
   const [done, tell] = useState<{ told_in?: number[]; asked_in?: number }>();
   const [problem, refuse] = useState<Problem>();
   const [busy, work] = useState(false);
-  const ready = ground.trim() !== "" && typed.replaceAll(",", "").trim() === String(dry.places) && dry.holds.length === 0 && !busy;
+  const ready = ground.trim() !== "" && typed.replaceAll(",", "").trim() === String(amount(dry)) && dry.holds.length === 0 && !busy;
   if (done) return <Going {...done} again={again} />;
   return (
     <form
@@ -150,7 +171,7 @@ function Confirm({ path, body, dry, again, ground: known }: { path: string; body
       )}
       <label>
         <span>
-          Type <b>{dry.places}</b>, how many places go
+          Type <b>{amount(dry)}</b>, how many {dry.places ? "places" : "persons"} go
         </span>
         <input value={typed} onInput={(event) => type(event.currentTarget.value)} inputMode="numeric" autocomplete="off" />
       </label>
@@ -201,6 +222,13 @@ function Going({ told_in: toldIn, asked_in: askedIn, again }: { told_in?: number
       </p>
     );
   }
+  if (first === undefined) {
+    return (
+      <p class="told" role="status">
+        <Pill text="gone" tone="good" /> Nothing of it was left.
+      </p>
+    );
+  }
   return (
     <p class="told" role="status">
       {state?.done_in ? (
@@ -209,7 +237,7 @@ function Going({ told_in: toldIn, asked_in: askedIn, again }: { told_in?: number
         </>
       ) : (
         <>
-          <span class="pulse" /> Nobody reads it any more{first !== undefined && <> (<a href={`#/record/${first}`}>entry {first}</a>)</>}. Its bytes are going off the disk…
+          <span class="pulse" /> Nobody reads it any more (<a href={`#/record/${first}`}>entry {first}</a>). Its bytes are going off the disk…
         </>
       )}
     </p>
@@ -217,68 +245,64 @@ function Going({ told_in: toldIn, asked_in: askedIn, again }: { told_in?: number
 }
 
 function Before({ told: found, again }: { told: Told[]; again: () => void }) {
-  const confirmed = new Set(found.map((each) => each.askedIn));
   const [open, set] = useState<number>();
   return (
-    <div class="table">
-      <table>
-        <thead>
-          <tr>
-            {["When (UTC)", "State", "Ground", "Asked by", ""].map((label) => (
-              <th key={label} scope="col">
-                {label}
-              </th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
-          {found.map((each) => {
-            const waits = each.asked && !confirmed.has(String(each.seq));
-            const lapsed = waits && since(each.at) > LAPSES_S;
-            return (
-              <Fragment key={each.seq}>
-                <tr>
-                  <td class="time">
-                    <a href={`#/record/${each.seq}`}>
-                      <Time at={each.at} />
-                    </a>
-                  </td>
-                  <td data-label="State">
-                    {waits ? <Pill text={lapsed ? "lapsed" : "waits"} tone={lapsed ? "" : "warn"} /> : <Pill text={each.asked ? "was confirmed" : "erased"} tone={each.asked ? "" : "good"} />}
-                  </td>
-                  <td data-label="Ground" class="saying">
-                    <Shown text={each.ground} />
-                  </td>
-                  <td data-label="Asked by">
-                    <Name text={each.by} />
-                    {each.confirmedBy && (
-                      <small>
-                        {" "}
-                        and <Shown text={each.confirmedBy} />
-                      </small>
-                    )}
-                  </td>
-                  <td class="act">
-                    {waits && !lapsed && (
-                      <button type="button" aria-expanded={open === each.seq} onClick={() => set(open === each.seq ? undefined : each.seq)}>
-                        Look and confirm…
-                      </button>
-                    )}
-                  </td>
-                </tr>
-                {open === each.seq && (
-                  <tr class="inner">
-                    <td colSpan={5}>
-                      <Second seq={each.seq} again={again} />
-                    </td>
-                  </tr>
+    <Table columns={["When (UTC)", "State", "Ground", "Asked by", ""]}>
+      {found.map((each) => {
+        const lapsed = each.waits && since(each.at) > LAPSES_S;
+        return (
+          <Fragment key={each.seq}>
+            <tr>
+              <td class="time">
+                <a href={`#/record/${each.seq}`}>
+                  <Time at={each.at} />
+                </a>
+              </td>
+              <td data-label="State">
+                <Stage of={each} lapsed={lapsed} />
+              </td>
+              <td data-label="Ground" class="saying">
+                <Shown text={each.ground} />
+              </td>
+              <td data-label="Asked by">
+                <Name text={each.by} />
+                {each.confirmedBy && (
+                  <small>
+                    {" "}
+                    and <Shown text={each.confirmedBy} />
+                  </small>
                 )}
-              </Fragment>
-            );
-          })}
-        </tbody>
-      </table>
-    </div>
+              </td>
+              <td class="act">
+                {each.waits && !lapsed && (
+                  <button type="button" aria-expanded={open === each.seq} onClick={() => set(open === each.seq ? undefined : each.seq)}>
+                    Look and confirm…
+                  </button>
+                )}
+              </td>
+            </tr>
+            {open === each.seq && (
+              <tr class="inner">
+                <td colSpan={5}>
+                  <Second seq={each.seq} again={again} />
+                </td>
+              </tr>
+            )}
+          </Fragment>
+        );
+      })}
+    </Table>
+  );
+}
+
+function Stage({ of: { asked, waits, doneIn }, lapsed }: { of: Told; lapsed: boolean }) {
+  if (waits) return <Pill text={lapsed ? "lapsed" : "waits"} tone={lapsed ? "" : "warn"} />;
+  if (asked) return <Pill text="was confirmed" />;
+  if (doneIn === null) return <Pill text="going off the disk" tone="warn" />;
+  return (
+    <a href={`#/record/${doneIn}`} title="The entry that says that it is off the disk">
+      <Pill text="off the disk" tone="good" />
+    </a>
   );
 }
 
@@ -289,7 +313,7 @@ function Second({ seq, again }: { seq: number; again: () => void }) {
   if (!value) return <p class="dim">Looking…</p>;
   return (
     <>
-      <Preview dry={value} />
+      <Preview dry={value} by={value.chosen_by ?? {}} />
       <Confirm path={`/v1/erasure/${seq}/confirm`} body={{}} dry={value} again={again} ground={value.ground ?? "as asked"} />
     </>
   );

@@ -1,10 +1,11 @@
 import { Fragment } from "preact";
 import { useState } from "preact/hooks";
-import { ask, type Cell, json, type Question, query } from "../api";
+import { ask, type Cell, json, type Question, query, ready } from "../api";
 import { since, spell } from "../age";
-import { told, useLoaded } from "../hooks";
+import { useLoaded } from "../hooks";
 import type { PageProps } from "../pages";
 import { ProblemBox } from "../parts/problem";
+import { Table } from "../parts/table";
 import { Head, Name, None, Pill } from "../parts/ways";
 import { count, Time } from "../text";
 
@@ -13,6 +14,7 @@ const LATE_S = 15 * 60; // as late-records
 const SILENT_S = 60 * 60; // as silent-sources
 const OLD_S = 365 * 86_400;
 const SOURCES = 500;
+const GAPS = 100;
 
 /** One row per source and submitter, in one pass; what is wrong first. */
 const SOURCES_ASKED: Question = {
@@ -24,15 +26,17 @@ const SOURCES_ASKED: Question = {
 SELECT source_id, submitter, count(*) AS records, max(recorded_at) AS last_at, max(seq) AS last_seq, max(source_seq) AS last_number,
   coalesce(max(source_seq) - min(source_seq) + 1 - count(DISTINCT source_seq), 0) AS missing,
   count(source_seq) - count(DISTINCT source_seq) AS repeated, median(late) AS late_median, max(late) AS late_most, -min(late) AS ahead, max(pause) AS pause
-FROM told GROUP BY source_id, submitter ORDER BY missing DESC, repeated DESC, ahead DESC, last_at LIMIT ${SOURCES}`,
+FROM told GROUP BY source_id, submitter ORDER BY missing DESC, repeated DESC, ahead DESC, last_at`,
   parameters: {},
+  limit: SOURCES,
 };
 
 /** Every credential and every agent's key that was ever granted: since when it holds, and whether it was revoked. */
 const GRANTS_ASKED: Question = {
   sql: `SELECT ext->>'log.name' AS name, ext->>'log.key_id' AS key_id, max(ext->>'log.subject') AS subject,
   max(recorded_at) FILTER ("type" = 'log.access_granted') AS granted_at, max(recorded_at) FILTER ("type" = 'log.access_revoked') AS revoked_at,
-  max(seq) FILTER ("type" = 'log.access_granted') AS seq
+  max(seq) FILTER ("type" = 'log.access_granted') AS seq, arg_max(coalesce(ext->>'log.expires_at', ''), seq) FILTER ("type" = 'log.access_granted') AS ends_at,
+  arg_max(ext->>'log.roles', seq) FILTER ("type" = 'log.access_granted') AS roles
 FROM records WHERE submitter = 'log' AND "type" IN ('log.access_granted', 'log.access_revoked') GROUP BY ALL ORDER BY granted_at`,
   parameters: {},
 };
@@ -59,7 +63,8 @@ interface Grant {
   key: string | null;
   subject: string | null;
   at: string;
-  revoked: boolean;
+  ended: "revoked" | "expired" | undefined;
+  writes: boolean;
   seq: number;
 }
 
@@ -122,6 +127,7 @@ export function Health({ who }: PageProps) {
             <Sources sources={found.value.sources} />
           )}
           {found.value.more && <p class="dim small">The first {count(SOURCES)}, worst first; ask the others by SQL.</p>}
+          {!found.value.more && <Unheard granted={found.value.granted} sources={found.value.sources} />}
           <AgentKeys granted={found.value.granted.filter((each) => each.key !== null)} />
         </>
       )}
@@ -129,92 +135,77 @@ export function Health({ who }: PageProps) {
   );
 }
 
+const COLUMNS = [
+  "Source",
+  "Submitter",
+  "Last heard (UTC)",
+  { label: "Last number", n: true },
+  "Gaps",
+  { label: "Lag", n: true, title: "Between the source's own time and when the ledger took it: the median, and the most" },
+  { label: "Clock ahead", n: true, title: "How far ahead of the ledger's clock the source's was at most" },
+  { label: "Key age", n: true, title: "Since its credential was granted or rotated" },
+  { label: "Records", n: true },
+] as const;
+
 function Sources({ sources }: { sources: Source[] }) {
   const [open, set] = useState<string>();
   return (
-    <div class="table">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Source</th>
-            <th scope="col">Submitter</th>
-            <th scope="col">Last heard (UTC)</th>
-            <th scope="col" class="n">
-              Last number
-            </th>
-            <th scope="col">Gaps</th>
-            <th scope="col" class="n" title="Between the source's own time and when the ledger took it: the median, and the most">
-              Lag
-            </th>
-            <th scope="col" class="n" title="How far ahead of the ledger's clock the source's was at most">
-              Clock ahead
-            </th>
-            <th scope="col" class="n" title="Since its credential was granted or rotated">
-              Key age
-            </th>
-            <th scope="col" class="n">
-              Records
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {sources.map((each) => {
-            const key = `${each.submitter} ${each.id ?? ""}`;
-            return (
-              <Fragment key={key}>
-                <tr class={each.missing > 0 ? "trouble" : ""}>
-                  <td data-label="Source">
-                    <Name text={each.id} />
-                  </td>
-                  <td data-label="Submitter">
-                    <Name text={each.submitter} />
-                  </td>
-                  <td data-label="Last heard" class="time">
-                    <a href={`#/record/${each.lastSeq}`}>
-                      <Time at={each.lastAt} />
-                    </a>{" "}
-                    {each.silent && <Pill text={`silent ${spell(since(each.lastAt))}`} tone="warn" />}
-                  </td>
-                  <td data-label="Last number" class="n">
-                    {each.lastNumber === null ? <span class="dim">counts none</span> : count(each.lastNumber)}
-                  </td>
-                  <td data-label="Gaps">
-                    {each.missing + each.repeated > 0 ? (
-                      <button type="button" class="value" aria-expanded={open === key} onClick={() => set(open === key ? undefined : key)}>
-                        {each.missing > 0 && <Pill text={`${count(each.missing)} missing`} tone="bad" />} {each.repeated > 0 && <Pill text={`${count(each.repeated)} repeated`} tone="warn" />}
-                      </button>
-                    ) : each.lastNumber === null ? (
-                      <None />
-                    ) : (
-                      <Pill text="none" tone="good" />
-                    )}
-                  </td>
-                  <td data-label="Lag" class="n" title={`median ${spell(each.late)}, at most ${spell(each.most)}`}>
-                    <Measure text={spell(Math.max(0, each.late))} warn={each.late > LATE_S} />
-                  </td>
-                  <td data-label="Clock ahead" class="n">
-                    <Measure text={each.ahead > 0 ? spell(each.ahead) : "no"} warn={each.ahead > AHEAD_S} />
-                  </td>
-                  <td data-label="Key age" class="n">
-                    {each.granted ? <Grantage grant={each.granted} /> : <None />}
-                  </td>
-                  <td data-label="Records" class="n">
-                    {count(each.records)}
-                  </td>
-                </tr>
-                {open === key && (
-                  <tr class="inner">
-                    <td colSpan={9}>
-                      <Gaps source={each} />
-                    </td>
-                  </tr>
+    <Table columns={COLUMNS}>
+      {sources.map((each) => {
+        const key = JSON.stringify([each.submitter, each.id]);
+        return (
+          <Fragment key={key}>
+            <tr class={each.missing > 0 ? "trouble" : ""}>
+              <td data-label="Source">
+                <Name text={each.id} />
+              </td>
+              <td data-label="Submitter">
+                <Name text={each.submitter} />
+              </td>
+              <td data-label="Last heard" class="time">
+                <a href={`#/record/${each.lastSeq}`}>
+                  <Time at={each.lastAt} />
+                </a>{" "}
+                {each.silent && <Pill text={`silent ${spell(since(each.lastAt))}`} tone="warn" />}
+              </td>
+              <td data-label="Last number" class="n">
+                {each.lastNumber === null ? <span class="dim">counts none</span> : count(each.lastNumber)}
+              </td>
+              <td data-label="Gaps">
+                {each.missing + each.repeated > 0 ? (
+                  <button type="button" class="value" aria-expanded={open === key} onClick={() => set(open === key ? undefined : key)}>
+                    {each.missing > 0 && <Pill text={`${count(each.missing)} missing`} tone="bad" />} {each.repeated > 0 && <Pill text={`${count(each.repeated)} repeated`} tone="warn" />}
+                  </button>
+                ) : each.lastNumber === null ? (
+                  <None />
+                ) : (
+                  <Pill text="none" tone="good" />
                 )}
-              </Fragment>
-            );
-          })}
-        </tbody>
-      </table>
-    </div>
+              </td>
+              <td data-label="Lag" class="n" title={`median ${spell(each.late)}, at most ${spell(each.most)}`}>
+                <Measure text={spell(Math.max(0, each.late))} warn={each.late > LATE_S} />
+              </td>
+              <td data-label="Clock ahead" class="n">
+                <Measure text={each.ahead > 0 ? spell(each.ahead) : "no"} warn={each.ahead > AHEAD_S} />
+              </td>
+              <td data-label="Key age" class="n">
+                {each.granted ? <Grantage grant={each.granted} /> : <None />}
+              </td>
+              <td data-label="Records" class="n">
+                {count(each.records)}
+              </td>
+            </tr>
+            {open === key && (
+              <tr class="inner">
+                <td colSpan={9}>
+                  <Gaps source={each} />
+                </td>
+              </tr>
+            )}
+          </Fragment>
+        );
+      })}
+    </Table>
   );
 }
 
@@ -222,15 +213,16 @@ function Sources({ sources }: { sources: Source[] }) {
 function Gaps({ source }: { source: Source }) {
   const { value, problem } = useLoaded(`gaps ${source.submitter} ${source.id}`, async (signal) => {
     const answer = await ask("/v1/queries/gaps-in-a-source", { method: "POST", body: { parameters: { source_id: source.id } }, signal });
-    const { columns, rows } = (await answer.json()) as { columns: { name: string }[]; rows: Cell[][] };
+    const { columns, rows, truncated } = (await answer.json()) as { columns: { name: string }[]; rows: Cell[][]; truncated: boolean };
     const all = rows.map((row) => Object.fromEntries(columns.map(({ name }, index) => [name, row[index] ?? null])));
-    return all.filter((each) => each.submitter === source.submitter && each.kind !== "late");
+    const own = all.filter((each) => each.submitter === source.submitter && each.kind !== "late");
+    return { shown: own.slice(0, GAPS), more: truncated || own.length > GAPS };
   });
   if (problem) return <ProblemBox problem={problem} />;
   if (!value) return <p class="dim">Looking…</p>;
   return (
     <ul class="gaps">
-      {value.map((each) => (
+      {value.shown.map((each) => (
         <li key={`${each.kind}${each.first_number}`}>
           <Pill text={String(each.kind)} tone={each.kind === "missing" ? "bad" : "warn"} />{" "}
           <b>
@@ -240,6 +232,11 @@ function Gaps({ source }: { source: Source }) {
           between <Time at={String(each.after)} /> and <Time at={String(each.before)} /> · <a href={`#/record/${each.seq}`}>entry {String(each.seq)}</a>
         </li>
       ))}
+      {value.more && (
+        <li>
+          Not all of them: <a href={`#/question/gaps-in-a-source?${new URLSearchParams({ "p.source_id": source.id ?? "" })}`}>ask for the others</a>
+        </li>
+      )}
     </ul>
   );
 }
@@ -255,62 +252,82 @@ function Aged({ at }: { at: string }) {
   );
 }
 
-const Grantage = ({ grant }: { grant: Grant }) => (grant.revoked ? <Pill text="revoked" /> : <Aged at={grant.at} />);
+const Grantage = ({ grant }: { grant: Grant }) => (grant.ended ? <Pill text={grant.ended} /> : <Aged at={grant.at} />);
+
+/** Who may write and never did: a source that never sent anything is in no other table. */
+function Unheard({ granted, sources }: { granted: Grant[]; sources: Source[] }) {
+  const heard = new Set(sources.map((each) => each.granted?.name));
+  const silent = granted.filter((each) => each.key === null && each.writes && !each.ended && !heard.has(each.name));
+  if (silent.length === 0) return null;
+  return (
+    <>
+      <h2>Granted, and never heard</h2>
+      <Table columns={["Credential", "Granted (UTC)", { label: "Age", n: true }]}>
+        {silent.map((each) => (
+          <tr key={each.name}>
+            <td data-label="Credential">
+              <Name text={each.name} />
+            </td>
+            <GrantCells grant={each} />
+          </tr>
+        ))}
+      </Table>
+    </>
+  );
+}
+
+function GrantCells({ grant }: { grant: Grant }) {
+  return (
+    <>
+      <td data-label="Granted" class="time">
+        <a href={`#/record/${grant.seq}`}>
+          <Time at={grant.at} />
+        </a>
+      </td>
+      <td data-label="Age" class="n">
+        <Grantage grant={grant} />
+      </td>
+    </>
+  );
+}
 
 function AgentKeys({ granted }: { granted: Grant[] }) {
   if (granted.length === 0) return null;
   return (
     <>
       <h2>Agents' keys</h2>
-      <div class="table">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Key</th>
-              <th scope="col">Whose</th>
-              <th scope="col">Granted (UTC)</th>
-              <th scope="col" class="n">
-                Age
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {granted.map((each) => (
-              <tr key={each.key}>
-                <td data-label="Key">
-                  <Name text={each.key} />
-                </td>
-                <td data-label="Whose">
-                  <Name text={each.subject} />
-                </td>
-                <td data-label="Granted" class="time">
-                  <a href={`#/record/${each.seq}`}>
-                    <Time at={each.at} />
-                  </a>
-                </td>
-                <td data-label="Age" class="n">
-                  <Grantage grant={each} />
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Table columns={["Key", "Whose", "Granted (UTC)", { label: "Age", n: true }]}>
+        {granted.map((each) => (
+          <tr key={each.key}>
+            <td data-label="Key">
+              <Name text={each.key} />
+            </td>
+            <td data-label="Whose">
+              <Name text={each.subject} />
+            </td>
+            <GrantCells grant={each} />
+          </tr>
+        ))}
+      </Table>
     </>
   );
 }
 
 const textOf = (cell: Cell | undefined): string | null => (cell === null || cell === undefined ? null : String(cell));
 
-function grantOf([name, key, subject, at, revoked, seq]: Cell[]): Grant {
+function grantOf([name, key, subject, at, revokedAt, seq, endsAt, roles]: Cell[]): Grant {
   const granted = String(at);
-  return { name: textOf(name), key: textOf(key), subject: textOf(subject), at: granted, revoked: revoked !== null && String(revoked) > granted, seq: Number(seq) };
+  const revoked = revokedAt !== null && String(revokedAt) > granted;
+  const expired = endsAt ? since(String(endsAt)) > 0 : false;
+  const writes = roles ? String(roles).includes('"writer"') : false;
+  return { name: textOf(name), key: textOf(key), subject: textOf(subject), at: granted, ended: revoked ? "revoked" : expired ? "expired" : undefined, writes, seq: Number(seq) };
 }
 
 function sourceOf(row: Cell[], granted: Grant[]): Source {
   const [id, submitter, records, lastAt, lastSeq, lastNumber, missing, repeated, late, most, ahead, pause] = row;
   const silence = since(String(lastAt));
   const name = String(submitter).slice(String(submitter).indexOf(":") + 1);
+  const grant = granted.find((each) => each.name === name);
   const source = {
     id: textOf(id),
     submitter: String(submitter),
@@ -323,8 +340,8 @@ function sourceOf(row: Cell[], granted: Grant[]): Source {
     late: Number(late),
     most: Number(most),
     ahead: Number(ahead),
-    silent: id !== null && silence > SILENT_S && silence > Number(pause ?? 0),
-    granted: granted.find((each) => each.name === name),
+    silent: id !== null && !grant?.ended && silence > SILENT_S && silence > Number(pause ?? 0), // whose credential has ended is to be silent
+    granted: grant,
   };
   const bad = (source.missing > 0 ? 8 : 0) + (source.repeated > 0 ? 4 : 0) + (source.ahead > AHEAD_S ? 2 : 0) + (source.late > LATE_S ? 1 : 0) + (source.silent ? 1 : 0);
   return { ...source, bad };
@@ -333,10 +350,7 @@ function sourceOf(row: Cell[], granted: Grant[]): Source {
 async function keysOf(signal: AbortSignal): Promise<Keys> {
   const [{ keys }, state] = await Promise.all([
     json<{ keys: { from: number; to: number | null }[] }>("/v1/keys", { signal }),
-    json<{ status: string }>("/readyz", { signal }).then(
-      (ready) => ready.status,
-      (error: unknown) => (told(error).status === 503 ? "stopped" : "no answer"),
-    ),
+    ready(signal).catch(() => "no answer"),
   ]);
   const newest = keys.at(-1);
   const at = newest ? await json<{ recorded_at: string }>(`/v1/entries/${newest.from}`, { signal }).then((entry) => entry.recorded_at, () => null) : null;

@@ -4,20 +4,31 @@ import { type Event, follow, type State } from "../follow";
 import { told, useKeys } from "../hooks";
 import type { PageProps } from "../pages";
 import { ProblemBox } from "../parts/problem";
-import { ValueText } from "../parts/pivot";
+import { BAD, ValueText } from "../parts/pivot";
+import { Table } from "../parts/table";
 import { Head, Name } from "../parts/ways";
-import { count, Shown, Time } from "../text";
+import { count, plain, Shown, Time } from "../text";
 
 const KEPT = 500; // lines; the log has the others
 const BEFORE = 100; // of what was there already
 const DRAW_MS = 150;
-const FILTERS = ["type", "agent", "tool", "effect", "policy", "outcome", "submitter"] as const;
+const FILTERS = ["type", "agent", "tool", "resource", "effect", "policy", "outcome", "submitter", "conversation"] as const;
 const CHOICES: Readonly<Record<string, readonly string[]>> = {
   effect: ["read", "create", "update", "delete", "execute", "send", "pay", "delegate"],
   policy: ["allow", "deny", "require_approval", "not_evaluated", "error"],
   outcome: ["success", "failure", "denied", "timeout", "cancelled", "unknown"],
 };
-const LABELS: Readonly<Record<string, string>> = { type: "Type", agent: "Agent", tool: "Tool", effect: "Effect", policy: "Policy", outcome: "Outcome", submitter: "Submitter", resource: "Resource" };
+const LABELS: Readonly<Record<string, string>> = {
+  type: "Type",
+  agent: "Agent",
+  tool: "Tool",
+  resource: "Resource",
+  effect: "Effect",
+  policy: "Policy",
+  outcome: "Outcome",
+  submitter: "Submitter",
+  conversation: "Conversation",
+};
 
 interface Line {
   seq: number;
@@ -29,6 +40,7 @@ interface Line {
   resource: string | null;
   policy: string | null;
   outcome: string | null;
+  bad: boolean; // denied, rejected, failed, timed out
 }
 
 /** What came, bounded; while it is paused what comes waits beside it. */
@@ -36,6 +48,7 @@ class Tail {
   lines: Line[] = []; // the newest first
   waiting: Line[] = [];
   came = 0;
+  aside = 0; // came, and is not what is looked for here
   meanwhile = 0;
   paused = false;
 
@@ -56,7 +69,7 @@ class Tail {
   }
 }
 
-/** Records as they come. The stream filters by names; a text, and the log's own entries, are sorted out here. */
+/** Records as they come. The stream filters by names; a text, what went well and the log's own entries are sorted out here, and counted. */
 export function Live({ query, who }: PageProps) {
   const place = query.toString();
   return <Following key={place} query={query} who={who} />;
@@ -68,12 +81,14 @@ function Following({ query, who }: { query: URLSearchParams; who: Who }) {
   const [state, set] = useState<State>({ at: "connecting" });
   useEffect(() => {
     const ending = new AbortController();
-    const drawing = setInterval(() => draw(tail.current.came), DRAW_MS);
+    const drawing = setInterval(() => draw(tail.current.came + tail.current.aside), DRAW_MS);
     const text = (query.get("q") ?? "").toLowerCase();
-    const own = query.has("own");
     const heard = (event: Event): void => {
-      const line = read(event, text, own);
-      if (line) tail.current.add(line);
+      const said = JSON.parse(event.data) as Members;
+      const line = event.kind === "record" ? read(said) : retired(said);
+      const own = line.submitter === "log" && !query.has("own");
+      if (own || (query.has("bad") && !line.bad) || (text && !texts([facet(facet(said, "entry"), "record"), said.submitter]).some((each) => each.toLowerCase().includes(text)))) tail.current.aside += 1;
+      else tail.current.add(line);
     };
     void begin(query).then(
       (asked) => follow(asked, ending.signal, heard, (to) => ending.signal.aborted || set(to)),
@@ -86,10 +101,10 @@ function Following({ query, who }: { query: URLSearchParams; who: Who }) {
   }, []);
   const pause = (): void => {
     tail.current.pause(!tail.current.paused);
-    draw(-tail.current.came - 1);
+    draw(-tail.current.came - tail.current.aside - 1);
   };
   useKeys({ p: pause });
-  const { lines, paused, meanwhile, came } = tail.current;
+  const { lines, paused, meanwhile, came, aside } = tail.current;
   return (
     <main class="page work live">
       <Head here="#/live" title="Live" who={who}>
@@ -100,6 +115,7 @@ function Following({ query, who }: { query: URLSearchParams; who: Who }) {
         <Told state={state} paused={paused} meanwhile={meanwhile} />
         <span class="dim">
           {count(came)} came{came > KEPT && `, the newest ${count(KEPT)} are kept here`}
+          {aside > 0 && ` · ${count(aside)} more did not fit`}
         </span>
         <button type="button" onClick={pause} aria-pressed={paused}>
           {paused ? "Go on" : "Pause"} <kbd>p</kbd>
@@ -130,16 +146,12 @@ type Members = { [name: string]: unknown };
 const facet = (record: Members, name: string): Members => (record[name] ?? {}) as Members;
 const text = (value: unknown): string | null => (value === undefined || value === null ? null : String(value));
 
-function read(event: Event, wanted: string, own: boolean): Line | undefined {
-  const said = JSON.parse(event.data) as Members;
-  if (event.kind !== "record") {
-    return wanted ? undefined : { seq: Number(said.seq), at: "", submitter: "", type: "retired", agent: null, tool: null, resource: null, policy: null, outcome: null };
-  }
-  if (!own && said.submitter === "log") return undefined;
+function read(said: Members): Line {
   const record = facet(facet(said, "entry"), "record");
-  if (wanted && !`${JSON.stringify(record)} ${said.submitter}`.toLowerCase().includes(wanted)) return undefined;
   const identity = facet(record, "identity");
   const resource = facet(record, "resource");
+  const policy = text(facet(record, "policy").effect);
+  const outcomes = [text(facet(record, "outcome").status), text(facet(record, "approval").outcome)];
   return {
     seq: Number(said.seq),
     at: String(said.recorded_at),
@@ -148,9 +160,18 @@ function read(event: Event, wanted: string, own: boolean): Line | undefined {
     agent: text(identity.agent_id ?? identity.agent_name),
     tool: text(facet(record, "tool").name),
     resource: text(resource.id ?? resource.name ?? resource.destination),
-    policy: text(facet(record, "policy").effect),
-    outcome: text(facet(record, "outcome").status ?? facet(record, "approval").outcome),
+    policy,
+    outcome: outcomes.find((each) => each !== null) ?? null,
+    bad: [policy, ...outcomes].some((each) => each !== null && BAD.has(each)),
   };
+}
+
+const retired = ({ seq }: Members): Line => ({ seq: Number(seq), at: "", submitter: "", type: "retired", agent: null, tool: null, resource: null, policy: null, outcome: null, bad: false });
+
+/** Every text in it, as it is and not as JSON spells it. */
+function texts(value: unknown): string[] {
+  if (typeof value === "object" && value !== null) return Object.values(value).flatMap(texts);
+  return typeof value === "string" ? [value] : typeof value === "number" ? [String(value)] : [];
 }
 
 function Told({ state, paused, meanwhile }: { state: State; paused: boolean; meanwhile: number }) {
@@ -198,9 +219,9 @@ function Filters({ query }: { query: URLSearchParams }) {
           {CHOICES[name] ? (
             <select name={name} defaultValue={query.get(name) ?? ""}>
               <option value="">any</option>
-              {CHOICES[name]!.map((value) => (
+              {[...new Set([...CHOICES[name]!, ...query.getAll(name)])].map((value) => (
                 <option key={value} value={value} selected={query.get(name) === value}>
-                  {value}
+                  {plain(value)}
                 </option>
               ))}
             </select>
@@ -209,6 +230,9 @@ function Filters({ query }: { query: URLSearchParams }) {
           )}
         </label>
       ))}
+      <label class="check">
+        <input name="bad" value="1" type="checkbox" defaultChecked={query.has("bad")} /> only denied or failed
+      </label>
       <label class="check">
         <input name="own" value="1" type="checkbox" defaultChecked={query.has("own")} /> the log's own entries
       </label>
@@ -221,43 +245,30 @@ function Filters({ query }: { query: URLSearchParams }) {
 
 function Lines({ lines }: { lines: Line[] }) {
   return (
-    <div class="table">
-      <table>
-        <thead>
-          <tr>
-            {["Recorded (UTC)", "Type", "Agent", "Tool", "Resource", "Policy", "Outcome", "Submitter"].map((label) => (
-              <th key={label} scope="col">
-                {label}
-              </th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
-          {lines.map((each) => (
-            <tr key={each.seq} class={each.policy === "deny" || each.outcome === "denied" || each.outcome === "failure" ? "trouble" : ""}>
-              <td class="time">
-                <a href={`#/record/${each.seq}`}>{each.at ? <Time at={each.at} /> : `entry ${each.seq}`}</a>
-              </td>
-              <td data-label="Type">
-                <Name text={each.type} />
-              </td>
-              {(["agent", "tool", "resource"] as const).map((name) => (
-                <td key={name} data-label={LABELS[name]}>
-                  <Name text={each[name]} />
-                </td>
-              ))}
-              {([["policy", "policy_effect"], ["outcome", "outcome_status"]] as const).map(([name, column]) => (
-                <td key={name} data-label={LABELS[name]}>
-                  {each[name] ? <ValueText column={column} value={each[name]} /> : <Name text={null} />}
-                </td>
-              ))}
-              <td data-label="Submitter">
-                <Name text={each.submitter} />
-              </td>
-            </tr>
+    <Table columns={["Recorded (UTC)", "Type", "Agent", "Tool", "Resource", "Policy", "Outcome", "Submitter"]}>
+      {lines.map((each) => (
+        <tr key={each.seq} class={each.bad ? "trouble" : ""}>
+          <td class="time">
+            <a href={`#/record/${each.seq}`}>{each.at ? <Time at={each.at} /> : `entry ${each.seq}`}</a>
+          </td>
+          <td data-label="Type">
+            <Name text={each.type} />
+          </td>
+          {(["agent", "tool", "resource"] as const).map((name) => (
+            <td key={name} data-label={LABELS[name]}>
+              <Name text={each[name]} />
+            </td>
           ))}
-        </tbody>
-      </table>
-    </div>
+          {([["policy", "policy_effect"], ["outcome", "outcome_status"]] as const).map(([name, column]) => (
+            <td key={name} data-label={LABELS[name]}>
+              {each[name] ? <ValueText column={column} value={each[name]} /> : <Name text={null} />}
+            </td>
+          ))}
+          <td data-label="Submitter">
+            <Name text={each.submitter} />
+          </td>
+        </tr>
+      ))}
+    </Table>
   );
 }

@@ -1,5 +1,5 @@
 import type { ComponentChildren } from "preact";
-import { json } from "../api";
+import { json, ready } from "../api";
 import { useLoaded } from "../hooks";
 import type { PageProps } from "../pages";
 import { Head, Pill, WAYS } from "../parts/ways";
@@ -42,7 +42,7 @@ const STATES: Readonly<Record<string, (signal: AbortSignal) => Promise<Component
     return `${count(credentials.length)} credentials, ${count(admins)} of them administrators`;
   },
   "#/health": async (signal) => {
-    const { status } = await json<{ status: string }>("/readyz", { signal });
+    const status = await ready(signal);
     return <Pill text={`the ledger is ${status}`} tone={status === "ready" ? "good" : "bad"} />;
   },
 };

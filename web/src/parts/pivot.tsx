@@ -7,7 +7,7 @@ import { count, duration, plain, Shown, short, Time } from "../text";
 import { EVERYTHING, type Filter, filtered, formatView, type View } from "../view";
 import { ProblemBox } from "./problem";
 
-const BAD: ReadonlySet<string> = new Set(["deny", "denied", "failure", "timeout", "rejected", "expired", "error"]);
+export const BAD: ReadonlySet<string> = new Set(["deny", "denied", "failure", "timeout", "rejected", "expired", "error"]);
 const GOOD: ReadonlySet<string> = new Set(["allow", "success", "approved"]);
 
 /** Columns whose values something may be reached with: as what the blast radius takes them. */

@@ -21,15 +21,31 @@ export interface Dry {
   stays?: { facts: number | null; contents: number | null; some: number[] }; // of a subject: where its identifier stands besides; null where that takes too long to find
   requested_by?: string;
   ground?: string;
+  chosen_by?: Choice; // for the second pair of eyes: in which words it was asked for
 }
 
+/** In which words an erasure was chosen. */
+export interface Choice {
+  subject?: string;
+  seqs?: number[];
+  ids?: string[];
+  sql?: string;
+  take?: string[];
+  members?: string[];
+}
+
+/** How much goes, as the last step has it typed: places; or persons, where no entry that is left names them. */
+export const amount = (dry: Dry): number => dry.places || dry.persons;
+
 /** What would go, exactly; what keeps it; what stays all the same. */
-export function Preview({ dry }: { dry: Dry }) {
-  if (dry.places === 0) {
+export function Preview({ dry, by }: { dry: Dry; by: Choice }) {
+  if (amount(dry) === 0) {
     return (
       <div class="nothing">
         <h2>Nothing would go</h2>
-        <p class="dim">Nothing there is what you named, or it is erased already.</p>
+        <p class="dim">
+          Nothing there is what was named, or it is erased already: <Chosen by={by} />.
+        </p>
       </div>
     );
   }
@@ -46,9 +62,14 @@ export function Preview({ dry }: { dry: Dry }) {
         </p>
       ))}
       <dl>
-        <Row name="Recorded">
-          {dry.first_at && <Time at={dry.first_at} />} – {dry.last_at && <Time at={dry.last_at} />}
+        <Row name="Chosen">
+          <Chosen by={by} />
         </Row>
+        {dry.first_at && dry.last_at && (
+          <Row name="Recorded">
+            <Time at={dry.first_at} /> – <Time at={dry.last_at} />
+          </Row>
+        )}
         <Row name="Of types">
           <Counts of={dry.types} />
         </Row>
@@ -86,6 +107,28 @@ export function Preview({ dry }: { dry: Dry }) {
         </Row>
       </dl>
     </section>
+  );
+}
+
+/** The words that it was chosen by; blanks at the ends of an identifier are no slip of the eye. */
+function Chosen({ by: { subject, seqs = [], ids = [], sql, take = [], members = [] } }: { by: Choice }) {
+  const of = [take.join(" and "), members.join(", ")].filter(Boolean).join(": ");
+  return (
+    <>
+      {subject !== undefined && (
+        <>
+          the person <Name text={subject} />
+          {subject !== subject.trim() && <Pill text="with a blank at an end" tone="warn" />}
+        </>
+      )}
+      {sql !== undefined && (
+        <code>
+          <Shown text={sql} lines />
+        </code>
+      )}
+      {seqs.length > 0 && `${many(seqs.length)}, by number`} {ids.length > 0 && `${many(ids.length)}, by id`}
+      {of && <span class="dim"> · {of}</span>}
+    </>
   );
 }
 

@@ -33,7 +33,9 @@ export function Head({ here, title, who, children }: { here: string; title: stri
           </a>
         ))}
       </nav>
-      <h1>{title}</h1>
+      <h1>
+        <Shown text={title} />
+      </h1>
       {children && <p class="dim lead">{children}</p>}
     </header>
   );
