@@ -28,6 +28,12 @@ class Console(Server):
             page.post("/console/session", json={"token": self.tokens[role]}).raise_for_status()
             yield page
 
+    def cookie(self, role):
+        """The cookie of a new session, as a browser's context takes it: where signing in is not what is tested."""
+        with self.signed_in(role) as page:
+            (made,) = page.cookies.jar
+            return {"name": made.name, "value": made.value, "url": self.url}
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):

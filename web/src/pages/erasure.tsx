@@ -22,14 +22,14 @@ type Kind = keyof typeof KINDS;
 /** Each erasure once, however many entries tell of it: what waits first, then the newest. */
 const TOLD: Question = {
   sql: `WITH told AS (
-  SELECT seq, recorded_at, "type" = 'log.erasure_asked' AS asked, ext->>'log.requested_by' AS by, ext->>'log.ground' AS ground, ext->>'log.asked_in' AS asked_in, ext->>'log.confirmed_by' AS confirmed_by
+  SELECT seq, recorded_at, "type" = 'log.erasure_asked' AS asked, ext->>'log.requested_by' AS requested_by, ext->>'log.ground' AS ground, ext->>'log.asked_in' AS asked_in, ext->>'log.confirmed_by' AS confirmed_by
   FROM records WHERE submitter = 'log' AND ("type" = 'log.erasure_asked' OR "type" = 'log.content_erased' AND coalesce(ext->>'log.part', '0') = '0')
 ), done AS (
   SELECT seq, unnest(CAST(ext->'log.done' AS BIGINT[][])) AS pair FROM records WHERE submitter = 'log' AND "type" = 'log.erasure_done'
 ), gone AS (
   SELECT told.seq, min(done.seq) AS done_in FROM told JOIN done ON pair[1] <= told.seq AND told.seq < pair[2] GROUP BY told.seq
 )
-SELECT seq, recorded_at, asked, by, ground, confirmed_by, asked AND CAST(seq AS VARCHAR) NOT IN (SELECT asked_in FROM told WHERE asked_in IS NOT NULL) AS waits, done_in
+SELECT seq, recorded_at, asked, requested_by, ground, confirmed_by, asked AND CAST(seq AS VARCHAR) NOT IN (SELECT asked_in FROM told WHERE asked_in IS NOT NULL) AS waits, done_in
 FROM told LEFT JOIN gone USING (seq) ORDER BY waits DESC, seq DESC`,
   parameters: {},
   limit: 100,
