@@ -392,6 +392,8 @@ def test_an_empty_log_shows_how_to_record_and_goes_on_when_something_comes(brows
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         here = {**os.environ, "AGENT_LEDGER_DATA": str(server.data), "PATH": path, "NO_PROXY": "*"}
         subprocess.run(["bash", "-euc", pasted], env=here, cwd=ROOT, check=True, timeout=WAIT_MS / 1_000)
+        tab.page.wait_for_url("**#/search*")  # with the first
+        tab.page.reload()
         tab.counts(2)  # by curl, and by the SDK
         tab.close()
         context.close()
