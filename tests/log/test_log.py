@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from ledger.core.checkpoint import open_checkpoint
@@ -271,6 +272,14 @@ def test_rows_with_much_content_come_in_batches_that_memory_holds(log: Log, monk
         assert len(batch) == 1 or sum(map(len, batch.column("contents").to_pylist())) <= 10_000
     assert 4 <= len(batches) < 11
     assert len(list(log.rows(0, 100, contents=False))) == 1
+
+
+def test_a_row_that_is_read_alone_is_the_one_that_is_read_among_others(log: Log):
+    post(log, *(record(n, request={"text": f"please {n}"}) for n in range(1, 4)))
+    (among,) = log.rows(0, 4)
+    alone = [row for seq in range(4) for row in log.rows(seq, seq + 1)]
+    assert pa.Table.from_batches(alone) == pa.Table.from_batches([among])
+    assert list(log.rows(4, 5)) == []
 
 
 def test_the_wals_name_is_on_the_disk_before_the_first_answer(data: Path, monkeypatch: pytest.MonkeyPatch):
