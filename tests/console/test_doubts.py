@@ -106,7 +106,7 @@ def test_what_several_credentials_told_of_one_id_is_told_apart(tab):
     page.locator("a.step").nth(1).wait_for()
     lanes = page.locator(".gutter b").all_inner_texts()
     assert len(lanes) == 2
-    assert "clerk, told by token:a-writer" in lanes
+    assert "token:a-writer tells of clerk" in lanes
     assert page.get_by_role("columnheader", name="Told by").count() == 1
     assert page.locator("nav.pages [aria-current=page]").all_inner_texts() == ["Sessions"]
     page.get_by_role("link", name="Delegation").click()

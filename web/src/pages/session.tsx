@@ -158,6 +158,8 @@ function InTime({ which, heads, query }: { which: Which; heads: Row[]; query: UR
   }
   if (steps.length === 0) return <p class="dim">Nothing was done in it: its records only tell what was said.</p>;
   const total = heads.reduce((sum, row) => sum + (number(row, "actions") ?? 0), 0);
+  const gaps = gapsOf(heads);
+  const holes = heads.reduce((sum, row) => sum + (number(row, "holes") ?? 0), 0);
   const before = part * STEPS_AT_ONCE;
   const exposed = heads.map((row) => number(row, "untrusted_us")).filter((us) => us !== null);
   const seen = zoom ? steps.filter((step) => step.to >= zoom[0] && step.from <= zoom[1]) : steps;
@@ -184,7 +186,12 @@ function InTime({ which, heads, query }: { which: Which; heads: Row[]; query: UR
         </p>
       )}
       {late && <p class="dim small">Most of it was recorded more than 5 minutes after its own time: imported, or kept in a spool. Single actions are not marked late for it.</p>}
-      <Lanes steps={steps} gaps={gapsOf(heads)} untrusted={exposed.length ? Math.min(...exposed) : null} zoom={zoom} zoomed={zoomed} />
+      {holes > gaps.length && (
+        <p class="dim small">
+          Sources left out numbers in {count(holes)} places. The first {count(gaps.length)} of them are hatched in the picture.
+        </p>
+      )}
+      <Lanes steps={steps} gaps={gaps} untrusted={exposed.length ? Math.min(...exposed) : null} zoom={zoom} zoomed={zoomed} />
       {seen.length === 0 && <p class="warn">Nothing happened in the time that is looked at. The picture above can show the whole.</p>}
       <StepTable key={`${zoom}`} steps={seen} all={steps.length} several={several} />
     </>

@@ -95,10 +95,10 @@ WINDOW number AS (PARTITION BY submitter, source_id ORDER BY source_seq)),
 gap AS (SELECT submitter, source_id, source_seq - previous - 1 AS missing, epoch_us(after) AS after, epoch_us("time") AS before,
 row_number() OVER (PARTITION BY submitter ORDER BY after, source_id, source_seq) AS place
 FROM counted JOIN one USING (submitter) WHERE source_seq > previous + 1 AND after <= last_time AND "time" >= first_time),
-lost AS (SELECT submitter, CAST(sum(missing) AS DOUBLE) AS missing,
+lost AS (SELECT submitter, CAST(sum(missing) AS DOUBLE) AS missing, count(*) AS holes,
 list({'source': source_id, 'missing': missing, 'after': after, 'before': before} ORDER BY place) FILTER (place <= ${GAPS}) AS gaps FROM gap GROUP BY submitter),
 unfinished AS (SELECT submitter, count(*) AS open FROM actions WHERE ${bound(which)} AND execution = 'not_observed' AND NOT ${DENIED} GROUP BY submitter)
-SELECT one.* REPLACE (${persons("users")} AS users), epoch_us(first_untrusted_time) AS untrusted_us, gaps, coalesce(missing, 0) AS missing, coalesce(open, 0) AS open,
+SELECT one.* REPLACE (${persons("users")} AS users), epoch_us(first_untrusted_time) AS untrusted_us, gaps, coalesce(missing, 0) AS missing, coalesce(holes, 0) AS holes, coalesce(open, 0) AS open,
 if(len(one.users) > 0, greatest(len(users_commitment) - len(one.users), 0), 0) AS gone
 FROM one LEFT JOIN lost USING (submitter) LEFT JOIN unfinished USING (submitter) ORDER BY actions DESC, submitter`,
     parameters: given(which),

@@ -58,7 +58,7 @@ function stepOf(row: Row, tells: boolean, several: boolean): Step {
   }
   if (to > at || parts.length === 0) parts.push({ kind: "run", from: at, to });
   const agent = text(row, "agent") ?? "";
-  return { row, seq: Number(row.seq), from, to, agent: several ? `${agent || "no agent named"}, told by ${text(row, "submitter")}` : agent, tool: text(row, "tool_name") ?? text(row, "tool_effect") ?? "", parts, marks: marksOf(row, tells) };
+  return { row, seq: Number(row.seq), from, to, agent: several ? `${text(row, "submitter")} tells of ${agent || "no agent named"}` : agent, tool: text(row, "tool_name") ?? text(row, "tool_effect") ?? "", parts, marks: marksOf(row, tells) };
 }
 
 function marksOf(row: Row, tells: boolean): Mark[] {
