@@ -18,7 +18,7 @@ from ledger.core.errors import Code, LedgerError
 from ledger.core.note import format_vkey
 from ledger.core.receipt import format_receipt, parse_receipt
 from ledger.core.text import format_base64, parse_decimal
-from ledger.log.absent import absent, committed
+from ledger.log.absent import absent, committed, told_in
 from ledger.log.log import Log
 from ledger.records.members import CONTENTS, PERSONS
 from ledger.storage.schema import StoredEntry
@@ -37,9 +37,15 @@ _encode = msgspec.json.Encoder().encode
 
 async def entry_response(serving: Service, principal: Principal, seq: int) -> Response:
     """An entry with what was disclosed with it, to who may see it."""
-    stored = await asyncio.to_thread(serving.log.stored, seq)
-    body = entry_body(serving.log, stored, seen=principal.may(Operation.CONTENTS))
+    body = await asyncio.to_thread(_told, serving.log, seq, seen=principal.may(Operation.CONTENTS))
     return Response(_encode(body), media_type=JSON)
+
+
+def _told(log: Log, seq: int, *, seen: bool) -> dict[str, Any]:
+    """An entry, and which of the log's own say why something of it is not there."""
+    stored = log.stored(seq)
+    entry = parse_entry(stored.entry)
+    return {**entry_body(log, stored, seen=seen), "told_in": told_in(log, entry, absent(log, entry, stored))}
 
 
 def entry_body(log: Log, stored: StoredEntry, *, seen: bool) -> dict[str, Any]:
@@ -72,7 +78,10 @@ def entry_body(log: Log, stored: StoredEntry, *, seen: bool) -> dict[str, Any]:
 
 @router.get("/v1/entries/{seq}", responses=PROBLEMS)
 async def get_entry(request: Request, seq: Seq) -> Response:
-    """One entry: its signed bytes, and the contents and persons that were disclosed with it, which need the permission `contents`."""
+    """One entry: its signed bytes, and the contents and persons that were disclosed with it, which need the permission `contents`.
+
+    Of each member that is `withheld` or `erased`, `told_in` names the log's own entry that says so; one that nothing in the log explains is not in it.
+    """
     serving, principal = allow(request, Operation.READ)
     return await entry_response(serving, principal, seq)
 

@@ -95,6 +95,14 @@ class Retirement(NamedTuple):
     entries: Ranges
 
 
+class Told(NamedTuple):
+    """An own entry that says that contents or persons are gone: its seq, of which entries it speaks, the persons' commitments."""
+
+    seq: int
+    entries: Ranges
+    persons: frozenset[str] = frozenset()
+
+
 class Finished(NamedTuple):
     """An own entry that says that what others erased is off the disk: its seq, those others."""
 
@@ -111,6 +119,7 @@ class Keeping:
         holds: those in force, by name.
         removed: what is gone.
         retirements: what retired entries, in order.
+        told: what says that contents or persons are gone, in order.
         erasing: own entries that erased something, of which the log does not say yet that it is off the disk.
         finished: what says so of others, in order.
     """
@@ -119,6 +128,7 @@ class Keeping:
     holds: Mapping[str, Hold] = field(default_factory=dict)
     removed: Removed = field(default_factory=Removed)
     retirements: tuple[Retirement, ...] = ()
+    told: tuple[Told, ...] = ()
     erasing: Ranges = field(default_factory=Ranges)
     finished: tuple[Finished, ...] = ()
 
@@ -183,11 +193,11 @@ class Keeping:
             entries = Ranges(pairs)
             self.refuse_held(entries)
             erased[member] = erased.get(member, Ranges()) | entries
-        told = ext.get(GONE_PERSONS)
-        persons = frozenset(str(each) for each in told) if isinstance(told, list) else frozenset()
+        told = told_of(ext, seq)
         return replace(
             self,
-            removed=replace(self.removed, erased=erased, persons=self.removed.persons | persons),
+            removed=replace(self.removed, erased=erased, persons=self.removed.persons | told.persons),
+            told=(*self.told, told),
             erasing=self.erasing | Ranges([(seq, seq + 1)]),
         )
 
@@ -201,7 +211,8 @@ class Keeping:
     def _without_contents(self, ext: Mapping[str, Any], seq: int) -> "Keeping":
         entries = _earlier(ext.get(CONTENTS_RETIRED), seq)
         self.refuse_held(entries)
-        return replace(self, removed=replace(self.removed, contents=self.removed.contents | entries))
+        removed = replace(self.removed, contents=self.removed.contents | entries)
+        return replace(self, removed=removed, told=(*self.told, Told(seq, entries)))
 
     def _retired(self, ext: Mapping[str, Any], seq: int) -> "Keeping":
         entries, policy = _earlier(ext.get("log.retired"), seq), str(ext.get("log.policy"))
@@ -271,6 +282,13 @@ def _places(value: Any, seq: int) -> Iterator[tuple[int, str]]:
                 yield place, member
             case _:
                 continue
+
+
+def told_of(ext: Mapping[str, Any], seq: int) -> Told:
+    """What the own entry `seq` of an erasure speaks of."""
+    persons = ext.get(GONE_PERSONS)
+    named = frozenset(str(each) for each in persons) if isinstance(persons, list) else frozenset()
+    return Told(seq, Ranges((place, place + 1) for place, _ in _places(ext.get(PLACES), seq)), named)
 
 
 def _policy(ext: Mapping[str, Any]) -> Policy:

@@ -15,7 +15,7 @@ from ledger.core.peerkeys import PeerKeys
 from ledger.core.ranges import Ranges
 from ledger.core.text import parse_base64
 from ledger.log.access import Access
-from ledger.log.keeping import ERASED, GONE_PERSONS, PLACES, Keeping
+from ledger.log.keeping import ERASED, GONE_PERSONS, PLACES, Keeping, told_of
 from ledger.log.keeping import TYPES as KEEPING
 
 GRANTED: Final = "log.access_granted"
@@ -71,7 +71,8 @@ class Standing:
         told = {name: [each for ext in exts for each in ext.get(name, ())] for name in (PLACES, GONE_PERSONS)}
         keeping = self.keeping.after(ERASED, told, seq)
         erasing = keeping.erasing | Ranges([(seq, seq + len(records))])
-        return replace(self, keeping=replace(keeping, erasing=erasing))
+        each = tuple(told_of(ext, seq + at) for at, ext in enumerate(exts))
+        return replace(self, keeping=replace(keeping, erasing=erasing, told=(*self.keeping.told, *each)))
 
     def _access(self, record: Mapping[str, Any], ext: Mapping[str, Any], seq: int) -> "Standing":
         """A credential or an agent's key, granted or revoked."""

@@ -109,6 +109,8 @@ def test_a_subject_goes_with_what_is_theirs_and_everybody_else_stays(http):
     left = http.get(f"/v1/entries/{shared}").json()
     assert [json.loads(each["value"]) for each in left["persons"]] == [BOSS]
     assert left["erased"] == ["request.text", "tool.arguments", "identity.principal"]
+    assert left["told_in"] == dict.fromkeys(left["erased"], done["told_in"][0])
+    assert http.get(f"/v1/entries/{other}").json()["told_in"] == {}
     assert dry(http, subject="sam@example.com")["places"] == 0
     said = http.get(f"/v1/entries/{done['told_in'][0]}").json()["entry"]["record"]
     assert said["ext"]["log.requested_by"] == "token:cli"

@@ -126,3 +126,7 @@ def test_an_entry_comes_with_what_its_commitments_open_to(http):
     )
     assert person["value"] == '"alice@example.com"'
     assert stored["withheld"] == ["outcome.result"]
+    [(member, said)] = stored["told_in"].items()
+    told = http.get(f"/v1/entries/{said}").json()["entry"]["record"]
+    assert (member, told["type"]) == ("outcome.result", "log.content_withheld")
+    assert [stored["seq"], member] in told["ext"]["log.withheld"]

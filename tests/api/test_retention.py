@@ -148,6 +148,7 @@ def test_a_hold_wins_over_a_policy_until_it_is_released(http, sealed):
     retired = http.get(f"/v1/entries/{low + 5}").json()
     assert retired["contents"] == []
     assert retired["erased"] == ["request.text", "tool.arguments"]
+    assert retired["told_in"] == dict.fromkeys(retired["erased"], plan["told_in"][0])
     [hold] = http.get("/v1/holds").json()["holds"]
     assert (hold["hold"], hold["reason"], hold["ranges"]) == ("case-7", "litigation", [[low, low + 5]])
     assert http.post("/v1/holds/case-7/release", json={"reason": "settled"}).status_code == 200

@@ -242,9 +242,15 @@ def test_many_erasures_at_once_are_folded_once_and_say_what_each_of_them_says(
     assert folded == ["log.content_erased"]
     place_hold(opened, "case 7", Ranges([(4, 5)]), reason="litigation", by="token:admin")
     refused(Code.HELD, opened.erase, [(5, "request.text"), (4, "request.text")], **BY)
-    now = opened.removed
+    now, told = opened.removed, opened.keeping.told
+    assert [(each.seq, each.entries.pairs(), len(each.persons)) for each in told] == [
+        (6, [[1, 2]], 0),
+        (7, [[2, 3]], 0),
+        (8, [[2, 3]], 0),
+        (9, [[3, 4]], 1),
+    ]
     log = again(opened, data)
-    assert log.removed == now
+    assert (log.removed, log.keeping.told) == (now, told)
     assert log.head().size == 11
     assert [members(log, seq) for seq in (1, 2)] == [["request.text"], []]
     assert log.stored(5).persons == ()
