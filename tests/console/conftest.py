@@ -1,4 +1,4 @@
-"""One real server for a module's tests, and what a browser's page sends."""
+"""One real server and one real browser for a module's tests, and what a browser's page sends."""
 
 from contextlib import contextmanager
 
@@ -6,6 +6,8 @@ import httpx
 import pytest
 
 from ledger.trust.roles import Role
+from tests.console.browser import Tab
+from tests.evidence.browser import chromium
 from tests.faults.server import Server
 
 PAGE = {"Sec-Fetch-Site": "same-origin", "X-Console": "1"}
@@ -40,3 +42,32 @@ def server(tmp_path_factory):
     serving = Console(tmp_path_factory.mktemp("console") / "data")
     yield serving
     assert serving.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as driven:
+        yield driven
+
+
+@pytest.fixture(scope="module")
+def posted():
+    """What a module's log holds before somebody looks; a module says so by a fixture of this name."""
+
+
+@pytest.fixture(scope="module")
+def signed_in(server, browser, posted):
+    """A browser in which somebody who sees contents is signed in."""
+    context = browser.new_context(viewport={"width": 1300, "height": 850}, reduced_motion="reduce")
+    tab = Tab(context, server).open().sign_in(server.tokens["content-reader"])
+    tab.page.locator("section.found[aria-busy=false] .summary").wait_for()
+    tab.close()
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def tab(signed_in, server):
+    opened = Tab(signed_in, server)
+    yield opened
+    opened.close()

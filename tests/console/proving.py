@@ -15,6 +15,7 @@ from tests.faults.server import Server
 from tests.storage.sealing import ORIGIN, SIGNER
 
 SEED = bytes(range(32))  # of SIGNER
+KEEP = "seen => { localStorage.clear(); Object.entries(seen).forEach(([name, text]) => localStorage.setItem(name, text)) }"
 OWN_PORTS = range(20_000, 30_000)  # below those that are given out: between two servers nobody else gets it
 
 
@@ -55,6 +56,33 @@ class World:
         )
         return self.server
 
+    def put(self, data):
+        """Serve this one, where another is served now."""
+        if self.server is None or self.server.data != data:
+            self.serve(data)
+
+    def begin(self, data, place="#/prove"):
+        """The page of this ledger, in a browser that has seen none: what another test left is gone."""
+        self.put(data)
+        self.remembers({})
+        return self.open(place)
+
+    def truth(self, path):
+        """What the server answers there, to who may see everything."""
+        with self.server.client() as http:
+            return http.get(path).raise_for_status().content
+
+    def remembers(self, seen):
+        """What the browser keeps of this address is this, and nothing else; no page is open that keeps more."""
+        if self.tab is None:
+            return
+        page, blank = self.tab.page, f"{self.server.url}/blank"
+        page.unroute_all(behavior="ignoreErrors")
+        page.route(blank, lambda route: route.fulfill(body="", content_type="text/html"))
+        page.goto(blank)
+        page.evaluate(KEEP, seen)
+        page.unroute_all()
+
     @property
     def token(self):
         return self.server.headers["Authorization"].partition(" ")[2]
@@ -76,16 +104,45 @@ class World:
 
     def verify(self, button="Verify the whole log"):
         """Press the button; what the verdict says, and its findings as (kind, place)."""
+        said, rows = self.verified(button)
+        return said, [tuple(row[:2]) for row in rows]
+
+    def verified(self, button="Verify the whole log"):
+        """Press the button; what the verdict says, and its findings as [kind, place, how it shows]."""
         page = self.tab.page
         before = int(page.locator("main.prove").get_attribute("data-run"))
         page.get_by_role("button", name=button).click()
         verdict = page.locator(f"main[data-run='{before + 1}'] section.verdict")
         verdict.wait_for()
-        rows = [row.split("\t")[:2] for row in verdict.locator("tbody tr").all_inner_texts()]
-        return verdict.locator("h2").inner_text(), [tuple(row) for row in rows]
+        rows = [row.split("\t") for row in verdict.locator("tbody tr").all_inner_texts()]
+        return verdict.locator("h2").inner_text(), rows
+
+    def proved(self, seq):
+        """What is red on a record's page, as (what of it, why)."""
+        page = self.tab.page
+        page.goto(f"{self.server.url}/console#/prove")  # or the proof before would be read
+        page.get_by_role("button", name="Verify the whole log").wait_for()
+        page.goto(f"{self.server.url}/console#/prove/{seq}")
+        page.locator("main.proved[aria-busy=false] section.verdict").wait_for()
+        pairs = page.locator(".checks li.bad").evaluate_all(
+            "all => all.map((each) => [each.querySelector('b').innerText, each.lastElementChild.innerText])"
+        )
+        return [tuple(each) for each in pairs]
+
+    def of_witnesses(self):
+        """What is red in the panel of integrity."""
+        page = self.tab.page
+        page.locator("button.state:enabled").click()
+        panel = page.get_by_role("dialog", name="Integrity")
+        panel.locator("section[aria-busy=false] dt", has_text="Witnesses").wait_for()
+        found = panel.locator("dd .bad").all_inner_texts()
+        page.keyboard.press("Escape")
+        panel.wait_for(state="detached")
+        return [("panel", each) for each in found]
 
     def close(self):
         if self.tab is not None:
+            self.tab.page.close()  # what it says until then is known
             self.tab.wrong = [
                 each for each in self.tab.wrong if not re.search("status of (4|5)|ERR_|Failed to fetch", each)
             ]

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from tests.console.browser import BUILT, WAIT_MS, Tab
-from tests.evidence.browser import chromium
 from tests.faults.server import Server
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -73,12 +72,6 @@ def hostile(name, text):
 
 
 @pytest.fixture(scope="module")
-def browser():
-    with chromium() as driven:
-        yield driven
-
-
-@pytest.fixture(scope="module")
 def hostile_seqs(server):
     server.post(*[action(number) for number in range(MANY)]).raise_for_status()
     posted = server.post(*[hostile(name, text) for name, text in HOSTILE.items()])
@@ -86,21 +79,8 @@ def hostile_seqs(server):
 
 
 @pytest.fixture(scope="module")
-def signed_in(server, browser, hostile_seqs):
-    """A browser in which somebody who sees contents is signed in."""
-    context = browser.new_context(viewport={"width": 1300, "height": 850}, reduced_motion="reduce")
-    tab = Tab(context, server).open().sign_in(server.tokens["content-reader"])
-    tab.counts(ALL)
-    tab.close()
-    yield context
-    context.close()
-
-
-@pytest.fixture
-def tab(signed_in, server):
-    opened = Tab(signed_in, server)
-    yield opened
-    opened.close()
+def posted(hostile_seqs):
+    return hostile_seqs
 
 
 def test_a_wrong_token_is_refused_in_words_and_a_right_one_opens_the_search(server, browser, hostile_seqs):

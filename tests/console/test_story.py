@@ -7,7 +7,6 @@ import pytest
 
 from tests.console.browser import BUILT, Tab
 from tests.console.test_browser import AXE, HOSTILE
-from tests.evidence.browser import chromium
 
 pytestmark = pytest.mark.skipif(not BUILT, reason="the console is not built: make console")
 
@@ -142,12 +141,6 @@ def hostile():
 
 
 @pytest.fixture(scope="module")
-def browser():
-    with chromium() as driven:
-        yield driven
-
-
-@pytest.fixture(scope="module")
 def seqs(server):
     """Where each record of the session that pays stands; the log holds two other sessions."""
     posted = server.post(*paying())
@@ -158,20 +151,8 @@ def seqs(server):
 
 
 @pytest.fixture(scope="module")
-def signed_in(server, browser, seqs):
-    context = browser.new_context(viewport={"width": 1300, "height": 850}, reduced_motion="reduce")
-    tab = Tab(context, server).open("#/sessions").sign_in(server.tokens["content-reader"])
-    tab.page.locator("tbody tr").first.wait_for()
-    tab.close()
-    yield context
-    context.close()
-
-
-@pytest.fixture
-def tab(signed_in, server):
-    opened = Tab(signed_in, server)
-    yield opened
-    opened.close()
+def posted(seqs):
+    return seqs
 
 
 def listed(tab, number):
@@ -208,7 +189,7 @@ def test_sessions_are_listed_newest_first_narrowed_by_text_time_and_what_happene
     assert "conv-many" in listed(tab, 1)[0]
     tab.open("#/sessions?q=blue+SPARROW")
     tab.page.locator("tbody tr", has_text=PAID).wait_for()
-    tab.page.locator("tbody a.open").focus()
+    tab.page.locator("main.sessions tbody a.open").focus()
     tab.page.keyboard.press("Enter")
     tab.page.locator("main.session .counters").wait_for()
     assert tab.page.locator("h1").inner_text() == PAID

@@ -49,6 +49,7 @@ export interface Entry {
   hidden: string[];
   withheld: string[];
   erased: string[];
+  told_in: { [member: string]: number }; // the log's own entry that says that it was withheld or erased
 }
 
 /** A refusal as RFC 9457 has it; status 0 where nothing answered at all. */

@@ -16,6 +16,7 @@ export function Proved({ seq, who }: { seq: number; who: Who }) {
     document.title = `Proof of record ${seq} · Agent Ledger`;
   }, [seq]);
   const wrong = proof ? [...proof.checks, ...proof.contents].filter(({ good }) => good === false).length : 0;
+  const gone = proof ? proof.contents.filter((each) => each.gone).length : 0;
   const unshown = proof ? proof.contents.filter(({ good }) => good === null).length : 0;
   return (
     <main class="page prove proved" aria-busy={busy}>
@@ -29,7 +30,7 @@ export function Proved({ seq, who }: { seq: number; who: Who }) {
         <>
           <section class={`verdict ${wrong ? "wrong" : unshown || !proof.entry ? "partly" : "sound"}`} aria-label="Verdict">
             <div role="status">
-              <h2>{wrong ? `${wrong} of it ${wrong === 1 ? "does" : "do"} not hold` : standing(proof, unshown)}</h2>
+              <h2>{wrong ? `${wrong} of it ${wrong === 1 ? "does" : "do"} not hold` : standing(proof, unshown, gone)}</h2>
             </div>
             <p>
               {wrong
@@ -61,9 +62,10 @@ export function Proved({ seq, who }: { seq: number; who: Who }) {
 }
 
 /** What was proved, and no more: of what is not shown there is the server's word alone. */
-function standing({ entry }: Proof, unshown: number): string {
+function standing({ entry }: Proof, unshown: number, gone: number): string {
   if (!entry) return "Its hash stands in the log; what was recorded is gone by policy";
-  const said = "It stands in the log, and is what was recorded";
+  const left = gone ? `; ${gone === 1 ? "1 content is" : `${gone} contents are`} not in it, as the log itself says` : "";
+  const said = `It stands in the log, and is what was recorded${left}`;
   return unshown ? `${said}; ${unshown === 1 ? "1 content is" : `${unshown} contents are`} not shown, which nobody checked` : said;
 }
 
@@ -72,14 +74,22 @@ function List({ title, checks }: { title: string; checks: Checked[] }) {
     <section>
       <h2>{title}</h2>
       <ul class="checks">
-        {checks.map(({ what, good, detail }) => (
-          <li key={what} class={good === null ? "" : good ? "good" : "bad"}>
+        {checks.map(({ what, good, detail, value }, index) => (
+          <li key={index} class={good === null ? "" : good ? "good" : "bad"}>
             <span class="tick" role="img" aria-label={good === null ? "nothing to check" : good ? "holds" : "does not hold"}>
               {good === null ? "–" : good ? "✓" : "✗"}
             </span>
             <b>{plain(what)}</b>
             <span>
               <Shown text={plain(detail)} />
+              {value !== undefined && (
+                <details>
+                  <summary>As it was checked</summary>
+                  <pre>
+                    <Shown text={plain(value)} />
+                  </pre>
+                </details>
+              )}
             </span>
           </li>
         ))}

@@ -3,7 +3,7 @@
 import { useEffect, useState } from "preact/hooks";
 import type { Log } from "../api";
 import { told } from "../hooks";
-import { type Alarm, forget, hear, type Memory, recall } from "../proof/memory";
+import { type Alarm, forget, hear, type Memory, others, recall, remember } from "../proof/memory";
 import { plain, Shown, Time } from "../text";
 import { download } from "./download";
 
@@ -78,8 +78,16 @@ export const ALARMS: Readonly<Record<Alarm["kind"], string>> = {
 };
 
 export function AlarmBar({ origin }: { origin: string }) {
-  const alarm = useMemory(origin)?.alarm;
-  if (!alarm) return <Unchecked />;
+  const memory = useMemory(origin);
+  const alarm = memory?.alarm;
+  if (!alarm) {
+    return (
+      <>
+        {memory && <Another origin={origin} memory={memory} />}
+        <Unchecked />
+      </>
+    );
+  }
   const save = (): void => {
     if (alarm.proof) download("fork.proof", new Blob([alarm.proof]));
     else {
@@ -98,6 +106,24 @@ export function AlarmBar({ origin }: { origin: string }) {
         </button>
         <a href="#/prove">What was seen</a>
       </p>
+    </section>
+  );
+}
+
+/** A log under a new name contradicts nothing: nothing was remembered of it. So it is told, until somebody says that these are two. */
+function Another({ origin, memory }: { origin: string; memory: Memory }) {
+  const met = others(origin).filter((each) => !memory.apart?.includes(each));
+  if (met.length === 0) return null;
+  const apart = (): void => {
+    const now = recall(origin);
+    if (now) remember(origin, { ...now, apart: [...(now.apart ?? []), ...met] });
+  };
+  return (
+    <section class="unchecked" role="status">
+      <b>Another log.</b> At this address this browser has seen <Shown text={met.join(", ")} />; of <Shown text={origin} /> it knows nothing from before <Time at={memory.since} />. If that is to be the log that you knew, ask why it has a new name.{" "}
+      <button type="button" onClick={apart}>
+        They are two logs
+      </button>
     </section>
   );
 }

@@ -5,7 +5,9 @@ import { ask, type Log, Problem, type Who } from "../api";
 import { useLoaded } from "../hooks";
 import { Refused } from "../proof/bytes";
 import type { Memory, Witness } from "../proof/memory";
-import { fingerprint, parseCheckpoint, parseNote } from "../proof/note";
+import { openCheckpoint } from "../proof/keys";
+import { fingerprint } from "../proof/note";
+import { hold, keys } from "../proof/watch";
 import { cosigned, type Cosigned } from "../proof/witness";
 import { count, instant, plain, Shown, short, Time } from "../text";
 import { ALARMS, useMemory } from "./alarm";
@@ -34,6 +36,7 @@ interface Scrub {
 
 interface Lines {
   size: number;
+  wrong?: string; // of the checkpoint itself
   of: Map<string, Cosigned | string>; // by witness; a text is what is wrong with his
 }
 
@@ -153,7 +156,7 @@ function Mine({ memory, log }: { memory: Memory | undefined; log: Log }) {
   );
 }
 
-/** When each witness cosigned the newest checkpoint that the quorum has, by his line in it, checked here. */
+/** When each witness cosigned the newest checkpoint that the quorum has, by his line in it, checked here: of this log and of what this browser saw of it. */
 async function linesOf({ witnesses }: Witnesses, origin: string, signal: AbortSignal): Promise<Lines | undefined> {
   let text: string;
   try {
@@ -162,18 +165,23 @@ async function linesOf({ witnesses }: Witnesses, origin: string, signal: AbortSi
     if (error instanceof Problem && error.status === 404) return undefined;
     throw error;
   }
-  const note = parseNote(text);
-  const checkpoint = parseCheckpoint(note.text);
   const of = new Map<string, Cosigned | string>();
-  for (const witness of witnesses) {
-    try {
-      if (checkpoint.origin === origin) of.set(witness.name, await cosigned(origin, note, witness));
-    } catch (error) {
-      if (!(error instanceof Refused)) throw error;
-      of.set(witness.name, error.message);
-    }
+  let size = 0;
+  try {
+    const history = await keys();
+    const shown = await openCheckpoint(text, history.terms);
+    size = shown.size;
+    for (const witness of witnesses) of.set(witness.name, await cosigned(origin, shown.note, witness).catch(why));
+    await hold(origin, text, shown, history, signal);
+  } catch (error) {
+    return { size, of: new Map(), wrong: why(error) };
   }
-  return { size: checkpoint.size, of };
+  return { size, of };
+}
+
+function why(error: unknown): string {
+  if (error instanceof Refused) return error.message;
+  throw error;
 }
 
 function Witnessed({ witnesses: all, lines, size, met }: { witnesses: Witnesses; lines: Lines | undefined; size: number; met: Witness[] }) {
@@ -184,7 +192,8 @@ function Witnessed({ witnesses: all, lines, size, met }: { witnesses: Witnesses;
       <dt>Witnesses</dt>
       <dd>
         {witnesses.length === 0 && "none: nobody else keeps a checkpoint of this log"}
-        {witnesses.length > 0 && (lines ? `their quorum has cosigned ${lines.size === size ? "all of it" : `up to ${count(lines.size)}`}, the server says` : "their quorum has cosigned nothing yet")}
+        {witnesses.length > 0 && (lines && !lines.wrong ? `their quorum has cosigned ${lines.size === size ? "all of it" : `up to ${count(lines.size)}`}, the server says` : !lines && "their quorum has cosigned nothing yet")}
+        {lines?.wrong && <p class="bad">The checkpoint that they are said to have cosigned is not of the log that this browser saw: {plain(lines.wrong)}</p>}
         {contradiction && <p class="bad">{plain(contradiction)}</p>}
         {witnesses.map((each) => {
           const line = lines?.of.get(each.name);

@@ -2,9 +2,11 @@
 // It shares nothing with the server. What it finds has the names that docs/tampering.md gives it.
 
 import { Problem } from "../api";
-import { base64, hex, isObject, Refused, same, unhex } from "./bytes";
+import { short } from "../text";
+import { base64, hex, isCount, isObject, Refused, same, unhex } from "./bytes";
 import { type LogEntry, parseEntry, signedOf } from "./entry";
 import type { Term } from "./keys";
+import { SAID } from "./memory";
 import { type Checkpoint, holds, importPoint } from "./note";
 import { bundle, Gone, retiredIn, type Shown, TILE, tile } from "./source";
 import { Frontier, leafOf, rootOf } from "./tree";
@@ -95,6 +97,7 @@ class Check {
   private readonly empty: number[] = [];
   private readonly tiles: { index: number; root: Uint8Array }[] = [];
   private readonly rotations = new Map<number, string>();
+  private readonly revocations: { seq: number; key: string; from: unknown }[] = [];
   private readonly told: Told = { entries: 0, retired: [], erased: 0, erasedBy: [], late: 0, lateAt: null, lateMin: 0, signatures: 0 };
 
   constructor(private readonly asked: Asked) {
@@ -150,7 +153,8 @@ class Check {
     };
   }
 
-  private add(kind: Kind, seq: number | null, detail: string, to?: number): void {
+  private add(kind: Kind, seq: number | null, said: string, to?: number): void {
+    const detail = short(said, SAID);
     const before = this.findings.at(-1);
     if (before && seq !== null && before.kind === kind && before.detail === detail && (before.to ?? (before.seq ?? -2) + 1) === seq) before.to = to ?? seq + 1;
     else if (this.findings.length < LISTED) this.findings.push({ kind, seq, detail, ...(to !== undefined && { to }) });
@@ -194,7 +198,7 @@ class Check {
       return parseEntry(bytes, seq);
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
-      if (seq >= this.from) this.add("altered", seq, `its bytes are no entry ${seq}: ${error.message}`);
+      if (seq >= this.from) this.add("altered", seq, `its bytes are not this entry: ${error.message}`);
       return null;
     }
   }
@@ -242,6 +246,7 @@ class Check {
       if (submitter !== "log" || record.type !== "log.created" || ext["log.origin"] !== first.name || ext["log.vkey"] !== first.text) this.add("altered", 0, "it does not begin the log of this key and name");
     } else if (record.type === "log.created") this.add("altered", seq, "it begins a log where one has begun already");
     if (record.type === "log.key_rotated") this.rotations.set(seq, String(ext["log.vkey"]));
+    if (record.type === "log.key_revoked") this.revocations.push({ seq, key: String(ext["log.vkey"]), from: ext["log.from"] });
     if (record.type === "log.content_erased" && Array.isArray(ext["log.erased"])) this.erased(seq, ext["log.erased"].length);
     this.said.push(...retiredIn(record, seq));
     const id = ext["log.key_id"];
@@ -280,10 +285,10 @@ class Check {
     else this.add("altered", entry.seq, `the signature of the agent's key ${key} does not hold: this is not what the agent signed`);
   }
 
-  /** With what this browser saw of the log before. */
+  /** With what this browser saw of the log before; at the same size it is compared with the signed root. */
   private compare(): void {
     const { seen } = this.asked;
-    if (!seen || this.broken || seen.size !== this.tree.size || hex(this.tree.root()) === seen.root) return;
+    if (!seen || this.broken || seen.size !== this.tree.size || seen.size === this.size || hex(this.tree.root()) === seen.root) return;
     this.forked = `at size ${seen.size} this browser saw another root, signed by the log`;
   }
 
@@ -299,25 +304,59 @@ class Check {
       if (start >= this.from && start < this.size && this.rotations.get(start) !== key.text) this.add("altered", start, `it should have put the key ${key.id} in force, and does not`);
     }
     for (const [seq] of this.rotations) if (!terms.some(({ start }) => start === seq)) this.add("altered", seq, "it rotates the log's key, which the log's proof of its keys does not say");
+    for (const { seq, key, from } of this.revocations) {
+      const term = terms.find((each) => each.key.text === key);
+      if (!isCount(from) || term?.revoked == null || term.revoked > from) this.add("altered", seq, "it revokes a key of the log, which the log's proof of its keys does not say");
+    }
     if (this.broken) this.add("unverifiable", null, `the root cannot be computed, because hashes of entries are not there: that of size ${this.size} was not compared with the signed one`);
-    else if (![this.tree, this.other].some((tree) => tree && same(tree.root(), checkpoint.root))) await this.locate();
-    else if (this.forked) this.add("forked", null, this.forked);
+    else {
+      const acquitted = this.other !== null && same(this.other.root(), checkpoint.root);
+      if (acquitted) this.acquit();
+      await this.above(acquitted || same(this.tree.root(), checkpoint.root));
+    }
+    if (this.forked) this.add("forked", null, this.forked);
   }
 
-  /** The entries do not give the signed root: where, as far as the tiles above tell. */
-  private async locate(): Promise<void> {
-    const whole = Math.floor(this.size / TILE);
-    const before = this.findings.length;
-    try {
-      const above: Uint8Array[] = [];
-      for (let index = 0; index * TILE < whole; index++) above.push(...(await tile(1, index, this.size, this.asked.signal)));
-      for (const { index, root } of this.tiles) {
-        if (above[index] && !same(above[index], root)) this.add("altered", index * TILE, "among these entries something is not what was recorded: their hashes do not give the one that the tree has of them", (index + 1) * TILE);
+  /** Nothing follows the last entry: of its bytes and the hash that is kept of it, the signed root says which is right. */
+  private acquit(): void {
+    const last = this.findings.find(({ seq, kind }) => seq === this.size - 1 && kind === "altered");
+    if (last) last.detail = "the hash that the log keeps of it is not that of its bytes; its bytes are right, the signed root says so";
+  }
+
+  /** The hashes above the leaves, of which receipts are made, against those that were computed here. Where the entries do not give the signed root they tell where. */
+  private async above(right: boolean): Promise<void> {
+    const detail = right
+      ? "the hash that the log keeps of these entries together is not the one that theirs give: receipts that need it do not hold"
+      : "among these entries something is not what was recorded: their hashes do not give the one that the tree has of them";
+    const before = this.findings.length + this.unlisted;
+    let below = new Map(this.tiles.map(({ index, root }) => [index, root]));
+    for (let level = 1; below.size > 0; level++) {
+      const next = new Map<number, Uint8Array>();
+      for (const index of new Set([...below.keys()].map((at) => Math.floor(at / TILE)))) {
+        const nodes = await this.kept(level, index, right);
+        nodes.forEach((node, at) => {
+          const place = index * TILE + at;
+          const own = below.get(place);
+          if (own && !same(own, node)) this.add("altered", place * TILE ** level, detail, (place + 1) * TILE ** level);
+        });
+        const all = nodes.map((_, at) => below.get(index * TILE + at)).filter((each) => each !== undefined);
+        if (all.length === TILE) next.set(index, rootOf(all));
       }
+      if (!right && this.findings.length + this.unlisted > before) return; // the smallest stretch tells most
+      below = next;
+    }
+    if (!right) this.add("altered", null, `the entries that are shown do not give the root that was signed for size ${this.size}`);
+  }
+
+  private async kept(level: number, index: number, right: boolean): Promise<Uint8Array[]> {
+    try {
+      return await tile(level, index, this.size, this.asked.signal);
     } catch (error) {
       if (this.asked.signal.aborted) throw error;
+      const low = index * TILE ** (level + 1);
+      if (right) this.add("unverifiable", low, `hashes that the log keeps of these entries together cannot be read: ${String(error)}`, Math.min(low + TILE ** (level + 1), this.size));
+      return [];
     }
-    if (this.findings.length === before) this.add("altered", null, `the entries that are shown do not give the root that was signed for size ${this.size}`);
   }
 }
 

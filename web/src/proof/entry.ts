@@ -42,6 +42,15 @@ const PLAIN = "prev,record,recorded_at,seq,submitter,v";
 const SIGNED = "prev,record,recorded_at,seq,signature,submitter,v";
 const TIME = /^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z$/;
 
+/** Browsers take a 30th of February for one of March. */
+function isInstant(at: string): boolean {
+  const time = Date.parse(at);
+  return !Number.isNaN(time) && new Date(time).toISOString().startsWith(at.slice(0, 19));
+}
+
+/** Without its number: of a whole row of entries that were moved it is one finding. */
+export const OF_ANOTHER = "they are those of another entry; it was moved, or one before it put in or taken out";
+
 export function parseEntry(bytes: Uint8Array, seq: number): LogEntry {
   if (bytes.length > 65_535) refuse("it is longer than an entry can be");
   const entry = parseCanonical(textOf(bytes));
@@ -52,12 +61,12 @@ export function parseEntry(bytes: Uint8Array, seq: number): LogEntry {
   if (entry.v !== 1 || !isCount(entry.seq) || typeof prev !== "string" || !/^[0-9a-f]{64}$/.test(prev) || (seq === 0) !== first || typeof submitter !== "string" || !submitter || !isObject(record)) {
     refuse("its members are not those of an entry");
   }
-  if (typeof at !== "string" || !TIME.test(at) || Number.isNaN(Date.parse(at))) refuse("a time of it is none");
+  if (typeof at !== "string" || !TIME.test(at) || !isInstant(at)) refuse("a time of it is none");
   if (names === SIGNED) {
     const good = isObject(signature) && Object.keys(signature).join() === "key,sig" && typeof signature.key === "string" && typeof signature.sig === "string" && base64(signature.sig).length === 64;
     if (!good) refuse("its signature is none");
   }
-  return entry.seq === seq ? (entry as unknown as LogEntry) : refuse(`it says that it is entry ${entry.seq}`);
+  return entry.seq === seq ? (entry as unknown as LogEntry) : refuse(OF_ANOTHER);
 }
 
 /** The entries of a bundle (c2sp.org/tlog-tiles): each after its length in two bytes. */

@@ -11,6 +11,7 @@ export interface Memory {
   size: number;
   root: string;
   at: string; // when it was seen
+  apart?: string[]; // other logs at this address, of which somebody said that this is none
   witnesses?: Witness[]; // as this ledger named them first
   checked?: Checked;
   state?: State;
@@ -48,10 +49,14 @@ export interface Alarm {
 
 const PREFIX = "agent-ledger-seen ";
 const name = (origin: string): string => PREFIX + origin;
-const kept = new Map<string, Memory>(); // for a browser that keeps nothing: then it holds for this page
+const kept = new Map<string, Memory>(); // what the browser does not keep: then it holds for this page
+/** How much of a server's words a finding or an alarm repeats, in characters: what does not fit into a browser's storage is not remembered. */
+export const SAID = 500;
+const WITNESSES = 50;
 const heard = new Set<() => void>();
 
 export function recall(origin: string): Memory | undefined {
+  if (kept.has(origin)) return kept.get(origin);
   try {
     const text = localStorage.getItem(name(origin));
     const memory: unknown = text === null ? null : JSON.parse(text);
@@ -59,7 +64,7 @@ export function recall(origin: string): Memory | undefined {
   } catch {
     // not there, or not readable
   }
-  return kept.get(origin);
+  return undefined;
 }
 
 /** What another release wrote differently is as good as nothing. */
@@ -78,11 +83,11 @@ export function others(origin: string): string[] {
 }
 
 export function remember(origin: string, memory: Memory): void {
-  kept.set(origin, memory);
   try {
     localStorage.setItem(name(origin), JSON.stringify(memory));
+    kept.delete(origin);
   } catch {
-    // see above
+    kept.set(origin, memory);
   }
   for (const each of heard) each();
 }
@@ -93,7 +98,7 @@ export function meet(origin: string, name: string, key: string): Witness {
   const met = memory?.witnesses?.find((each) => each.name === name);
   if (met) return met;
   const witness = { name, key, since: new Date().toISOString() };
-  if (memory) remember(origin, { ...memory, witnesses: [...(memory.witnesses ?? []), witness] });
+  if (memory && (memory.witnesses?.length ?? 0) < WITNESSES) remember(origin, { ...memory, witnesses: [...(memory.witnesses ?? []), witness] });
   return witness;
 }
 

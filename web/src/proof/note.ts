@@ -106,7 +106,7 @@ export const holds = async (key: CryptoKey, signature: Uint8Array<ArrayBuffer>, 
 export function parseNote(data: Uint8Array | string): Note {
   const text = typeof data === "string" ? data : textOf(data);
   const end = text.lastIndexOf("\n\n");
-  if (text.length > 1e6 || /[\x00-\x09\x0b-\x1f]/.test(text) || end < 0 || !text.endsWith("\n")) refuse("it is no signed note");
+  if (text.length > 1e5 || /[\x00-\x09\x0b-\x1f]/.test(text) || end < 0 || !text.endsWith("\n")) refuse("it is no signed note");
   const lines = text.slice(end + 2, -1).split("\n");
   if (lines.length > 100) refuse("it has more than 100 signatures");
   return { text: text.slice(0, end + 1), signatures: lines.map(parseSignature) };

@@ -64,18 +64,23 @@ async function verify(origin: string, since: boolean, signal: AbortSignal): Prom
   const before = recall(origin);
   const note = await checkpoint(signal);
   const proved = keys();
-  await look(origin, note, before, proved); // what contradicts what was seen is an alarm, and the first finding; what is shown is checked all the same
-  const alarm = recall(origin)?.alarm;
-  const first: Finding[] = alarm ? [findingOf(alarm)] : [];
   let shown: Awaited<ReturnType<typeof openCheckpoint>>;
   let terms: Term[];
+  const found = (): Finding[] => {
+    const alarm = recall(origin)?.alarm;
+    return alarm ? [findingOf(alarm)] : [];
+  };
   try {
+    await look(origin, note, before, proved); // what contradicts what was seen is an alarm, and the first finding; what is shown is checked all the same
     ({ terms } = await proved);
     shown = await openCheckpoint(note, terms);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
+    const first = found();
     return broken(first.length ? first : [{ kind: "altered", seq: null, detail: `the checkpoint that is shown is not proved to be the log's: ${error.message}` }]);
   }
+  const first = found();
+  const alarm = first.length > 0;
   const state = since && !alarm ? (before?.state ?? null) : null;
   const seen = before && before.size <= shown.size && !alarm ? { size: before.size, root: before.root } : null;
   const report = await check({ terms, checkpoint: shown, seen, since: state, signal, progress: (progress) => tell({ progress }) });

@@ -1,7 +1,7 @@
 // What is read of a log to check it: its public tiles, notes and proofs, anew each time, whatever the browser has kept.
 
 import { ask, Problem } from "../api";
-import { isObject, refuse, utf8 } from "./bytes";
+import { isObject, refuse, Refused, utf8 } from "./bytes";
 import { parseBundle, parseEntry, tilePath } from "./entry";
 import { hashes } from "./keys";
 
@@ -72,8 +72,8 @@ async function one(seq: number, gone: Gone, signal: AbortSignal): Promise<Uint8A
     const text = await (await ask(`/v1/entries/${seq}`, { signal, fresh: true })).text();
     // The entry as it was hashed stands in the answer byte for byte, between what is before it and what is after it.
     const at = text.indexOf('"entry":{"prev":');
-    const end = text.indexOf(',"v":1},"contents":', at);
-    return at < 0 || end < 0 ? refuse("the answer holds no entry") : utf8(text.slice(at + 8, end + 7));
+    const end = text.lastIndexOf(',"v":1},"contents":'); // a record may have such words in it, what follows the entry has not
+    return at < 0 || end < at ? refuse("the answer holds no entry") : utf8(text.slice(at + 8, end + 7));
   } catch (error) {
     const why = told(signal)(error);
     if (!(why instanceof Problem) || why.code !== "retired") return why;
@@ -95,9 +95,12 @@ export class Gone {
     if (!Number.isSafeInteger(by) || this.learnt.has(by)) return;
     this.learnt.add(by);
     const found = await one(by, this, signal);
-    if (found instanceof Uint8Array) {
+    if (!(found instanceof Uint8Array)) return;
+    try {
       const { record, submitter } = parseEntry(found, by);
       if (submitter === "log") this.ranges.push(...retiredIn(record, by));
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error; // what is no entry retired nothing: what it is named for is then missing
     }
   }
 }
