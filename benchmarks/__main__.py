@@ -28,6 +28,7 @@ PARTS = (
     "questions",
     "analysts",
     "signers",
+    "prove",
 )
 DEFAULTS = Options()
 
