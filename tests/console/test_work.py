@@ -416,7 +416,7 @@ def test_each_page_is_sound_for_axe_and_fits_400_pixels(narrow, place):
     narrow.page.set_viewport_size({"width": 400, "height": 800})
     more = "?effect=pay" if place == "live" else ""  # axe looks at each row
     narrow.page.evaluate("(place) => (location.hash = place)", f"#/{place}{more}")
-    ready = f"main.{place}[aria-busy=false], main.live tbody tr, .tiles, main.erasure tbody, main.erasure .quiet, main.work[aria-busy=false] .bar"
+    ready = f"main.{place}[aria-busy=false], main.live tbody tr, .tiles, main.erasure tbody, main.erasure p.quiet, main.work[aria-busy=false] .bar"
     narrow.page.locator(f".tabs [aria-current][href='#/{place}']").wait_for()
     narrow.page.locator(ready).first.wait_for()
     assert narrow.page.evaluate("document.documentElement.scrollWidth") <= 400

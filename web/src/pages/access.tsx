@@ -121,8 +121,8 @@ function Credentials({ credentials, seen, own, again }: { credentials: Credentia
               )}
             </td>
             <td data-label="Ends">{each.until ? <Ends at={each.until} /> : <span class="dim">never</span>}</td>
-            <td data-label="Last wrote">{last?.wrote ? <Ago at={last.wrote} /> : <None />}</td>
-            <td data-label="Last asked">{last?.asked ? <Ago at={last.asked} /> : <None />}</td>
+            <td data-label="Last wrote">{last?.wrote ? <Ago at={last.wrote} /> : seen ? <None /> : "…"}</td>
+            <td data-label="Last asked">{last?.asked ? <Ago at={last.asked} /> : seen ? <None /> : "…"}</td>
             <td class="act">
               <Revoke what={each.name} kind="credential" path={`/v1/access/${encodeURIComponent(each.name)}`} again={again} own={each.name === own} several={credentials.filter(({ name }) => name === each.name).length > 1} />
             </td>
