@@ -23,7 +23,6 @@ MAX_RATE: Final = 1_000_000_000_000
 MAX_ID_CHARACTERS: Final = 2_048  # of a SPIFFE ID (SPIFFE-ID, section 2.3)
 MAX_PATTERNS: Final = 100
 MAX_CLAIMS: Final = 8
-_SUBJECT: Final = "sub"
 
 _SPIFFE_ID: Final = re.compile(r"spiffe://[a-z0-9._-]{1,255}(/[A-Za-z0-9._-]+)+", re.ASCII)
 _DOTS: Final = frozenset({".", ".."})
@@ -257,21 +256,23 @@ class Access:
             raise LedgerError(
                 Code.FORBIDDEN,
                 f"{by} and {asked_by} may be one person of one issuer, who gets a token for either: "
-                "somebody has to confirm it whom a grant tells apart by their sub, or a token",
+                "somebody has to confirm it whom a grant of the same audience tells apart, or a token",
             )
 
     def _may_be_one(self, confirms: Credential, asked_by: str, asked_in: int) -> bool:
         """Whether an issuer may have signed in one person by this grant and by that of whoever asked.
 
-        A token that fits two grants admits nobody (`ledger.trust.jwt`). So two of one audience tell people apart, two of different audiences only where each
-        names another `sub`. Of a grant that is gone nobody knows.
+        A token that fits two grants admits nobody (`ledger.trust.jwt`), so two of one audience tell people apart. Two of different audiences do not, whatever
+        `sub` they name: an issuer may call one person differently for each. Of a grant that is gone nobody knows.
         """
         kind, _, name = asked_by.partition(":")
         if not isinstance(confirms, Jwt) or kind != "jwt":
             return False
         granted = [each for each in self.admitted.values() if each.grant.name == name and each.seq < asked_in]
         asked = [each.grant.credential for each in granted if isinstance(each.grant.credential, Jwt)]
-        return not asked or any(_one_person(each, confirms) for each in asked)
+        return not asked or any(
+            each.issuer == confirms.issuer and each.audience != confirms.audience for each in asked
+        )
 
     def _refuse(self, grant: Grant, at: str) -> None:
         name = grant.name
@@ -302,12 +303,6 @@ def is_spiffe_id(text: str) -> bool:
     """Whether a text is the SPIFFE ID of a workload (SPIFFE-ID, section 2)."""
     fits = len(text) <= MAX_ID_CHARACTERS and _SPIFFE_ID.fullmatch(text) is not None
     return fits and _DOTS.isdisjoint(text.split("/"))
-
-
-def _one_person(one: Jwt, other: Jwt) -> bool:
-    subjects = {one.claims.get(_SUBJECT), other.claims.get(_SUBJECT)}
-    apart = None not in subjects and len(subjects) > 1
-    return one.issuer == other.issuer and one.audience != other.audience and not apart
 
 
 def _sooner(one: str | None, other: str) -> str:

