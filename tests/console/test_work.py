@@ -323,8 +323,11 @@ def note(case, act, text, entries=()):
 def test_a_note_whose_answer_was_lost_is_written_once_and_a_draft_outlives_the_session(
     second, contexts, server
 ):
+    taken = []
+
     def lost(route):
-        route.fetch()
+        said = {**route.request.headers, "sec-fetch-site": "same-origin"}  # as the browser says of it
+        taken.append(route.fetch(headers=said).status)
         route.abort()
 
     second.open("#/cases").page.get_by_label("A title in the first line").wait_for(state="attached")
@@ -337,6 +340,7 @@ def test_a_note_whose_answer_was_lost_is_written_once_and_a_draft_outlives_the_s
     second.page.get_by_role("button", name="Open the case").click()
     second.page.get_by_role("heading", name="Case 20").wait_for()
     second.page.locator(".notebook li").wait_for()  # the one
+    assert taken == [201]
     second.page.get_by_label("A note").fill("Half a thought")
     contexts["second"].clear_cookies()
     second.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # it looks at the log
