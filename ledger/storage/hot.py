@@ -250,7 +250,7 @@ class HotFile:
 
     def ids(self) -> Iterator[tuple[str, int]]:
         """All record ids with their sequence numbers."""
-        for batch in self._batches("SELECT id, seq FROM entries ORDER BY seq", []):
+        for batch in self._arrow("SELECT id, seq FROM entries ORDER BY seq", []).to_batches():
             yield from zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True)
 
     def known(self, seqs: Sequence[int]) -> dict[int, Known]:
@@ -278,7 +278,7 @@ class HotFile:
 
     def introduced(self) -> Iterator[tuple[str, int]]:
         """Every person still known: commitment, and the entry that introduced it."""
-        for batch in self._batches("SELECT commitment, seq FROM persons", []):
+        for batch in self._arrow("SELECT commitment, seq FROM persons", []).to_batches():
             yield from zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True)
 
     def persons(self, commitments: Sequence[str] | None = None) -> list[Person]:
@@ -296,11 +296,10 @@ class HotFile:
             if row := self.row(start):
                 yield pa.record_batch([[value] for value in row], schema=ROW_SCHEMA)
             return
+        sql = f"SELECT {columns} FROM entries WHERE seq >= ? AND seq < ? ORDER BY seq"
         for first in range(start, end, READ_BATCH_ROWS):
             for low, high in self._pieces(first, min(end, first + READ_BATCH_ROWS), contents=contents):
-                table = self._arrow(
-                    f"SELECT {columns} FROM entries WHERE seq >= ? AND seq < ? ORDER BY seq", [low, high]
-                )
+                table = self._arrow(sql, [low, high])
                 yield from table.cast(ROW_SCHEMA).combine_chunks().to_batches()
 
     def _pieces(self, low: int, high: int, *, contents: bool) -> Iterator[tuple[int, int]]:
@@ -341,9 +340,6 @@ class HotFile:
                 return self._reader.sql(sql, params=parameters).to_arrow_table()
             except duckdb.Error as error:
                 raise _unreadable(error) from error
-
-    def _batches(self, sql: str, parameters: list[object]) -> Iterator[pa.RecordBatch]:
-        yield from self._arrow(sql, parameters).to_batches()
 
 
 def _unreadable(error: duckdb.Error) -> LedgerError:
