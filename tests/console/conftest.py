@@ -7,6 +7,7 @@ import pytest
 
 from ledger.trust.roles import Role
 from tests.console.browser import Tab
+from tests.console.proving import World
 from tests.evidence.browser import chromium
 from tests.faults.server import Server
 
@@ -48,6 +49,14 @@ def server(tmp_path_factory):
 def browser():
     with chromium() as driven:
         yield driven
+
+
+@pytest.fixture(scope="module")
+def world(browser, tmp_path_factory):
+    """Logs of the module's own, served and looked at."""
+    made = World(tmp_path_factory.mktemp("world"), browser)
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="module")

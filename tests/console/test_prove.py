@@ -15,7 +15,6 @@ from tests.api.erased import erase
 from tests.api.test_claims import sealed_by
 from tests.audit.sealed_log import USERS, filled
 from tests.console.browser import BUILT, Tab
-from tests.console.proving import World
 from tests.console.test_browser import AXE
 from tests.storage.sealing import ORIGIN, SIGNER, action
 
@@ -29,13 +28,6 @@ WITHHELD = {
     "outcome": {"status": "success", "result": {"commitment": "0" * 64}},
     "ext": {"com.example.x": {"a": {"u": 0, "v": 1}, "contents": []}},
 }
-
-
-@pytest.fixture(scope="module")
-def world(browser, tmp_path_factory):
-    made = World(tmp_path_factory.mktemp("prove"), browser)
-    yield made
-    made.close()
 
 
 @pytest.fixture(scope="module")

@@ -25,20 +25,12 @@ from tests.console.kinds import (
     UNSIGNED,
 )
 from tests.console.planting import Site, copied, flip
-from tests.console.proving import World
 from tests.storage.sealing import ORIGIN, SIGNER
 
 pytestmark = pytest.mark.skipif(not BUILT, reason="the console is not built: make console")
 
 ENTRIES, CUTS = 2101, (601, 1801)
 SOUND = (f"Nothing is wrong in {ENTRIES:,} entries", [])
-
-
-@pytest.fixture(scope="module")
-def world(browser, tmp_path_factory):
-    made = World(tmp_path_factory.mktemp("tampering"), browser)
-    yield made
-    made.close()
 
 
 @pytest.fixture(scope="module")
