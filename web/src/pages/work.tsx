@@ -39,7 +39,7 @@ const STATES: Readonly<Record<string, (signal: AbortSignal) => Promise<Component
   "#/access": async (signal) => {
     const { credentials } = await json<{ credentials: { roles: string[] }[] }>("/v1/access", { signal });
     const admins = credentials.filter((each) => each.roles.includes("admin")).length;
-    return `${count(credentials.length)} credentials, ${count(admins)} of them administrators`;
+    return `${count(credentials.length)} ${credentials.length === 1 ? "credential" : "credentials"}, ${count(admins)} for administrators`;
   },
   "#/health": async (signal) => {
     const status = await ready(signal);
