@@ -17,6 +17,7 @@ from ledger.audit.fsck import Asked, audit
 from ledger.core.errors import LedgerError
 from ledger.core.note import parse_vkey
 from ledger.core.report import Level, Report
+from ledger.storage.background import stand_back
 from ledger.storage.layout import segment_folders
 from ledger.storage.manifest import generation_of
 
@@ -107,7 +108,7 @@ def main(data: str, vkey: str, rate: str, moved: str = "") -> None:
     """A round, told on stdout."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with contextlib.suppress(OSError):
-        os.nice(NICE)
+        stand_back(NICE)
     try:
         _say(scrub(Path(data), vkey, int(rate), moved=bool(moved)))
     except (LedgerError, OSError) as error:

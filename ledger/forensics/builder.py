@@ -14,6 +14,7 @@ from typing import IO, Any, Final
 import duckdb
 import pyarrow as pa
 
+from ledger.storage.background import stand_back
 from ledger.core.errors import Code, LedgerError
 from ledger.core.keyhistory import KeyHistory
 from ledger.core.ranges import parse_ranges
@@ -44,7 +45,7 @@ class Builder:
     """One file in the making."""
 
     def __init__(self, opening: dict[str, Any]) -> None:
-        os.nice(NICENESS)
+        stand_back(NICENESS)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         self._path = Path(opening["path"])
         if opening["before"] is not None:

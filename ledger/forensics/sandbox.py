@@ -5,6 +5,8 @@ import os
 import resource
 import signal
 
+from ledger.storage.background import stand_back
+
 NICENESS = 10
 NOBODY = 65_534
 
@@ -15,7 +17,7 @@ def confine(address_space_bytes: int) -> None:
     Args:
         address_space_bytes: RLIMIT_AS. An allocation beyond it fails, or ends the process; never the machine.
     """
-    os.nice(NICENESS)
+    stand_back(NICENESS)
     _limit(resource.RLIMIT_AS, address_space_bytes)
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_CORE, 0)

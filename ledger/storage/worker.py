@@ -16,6 +16,7 @@ from typing import IO, Any, Final
 import pyarrow as pa
 
 from ledger.core.errors import LedgerError
+from ledger.storage.background import stand_back
 from ledger.storage.checking import differs
 from ledger.storage.making import Job, Steps, check_rows, write_rows
 from ledger.storage.remaking import remake
@@ -60,7 +61,7 @@ def serve(asking: IO[bytes]) -> dict[str, Any]:
     steps = Steps()
     try:
         asked = json.loads(asking.readline())
-        os.nice(min(MAX_NICE, asked["nice"]))
+        stand_back(min(MAX_NICE, asked["nice"]))
         steps.done("start")
         if "rebuild" not in asked:
             return build(asked, asking, steps)
