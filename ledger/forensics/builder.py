@@ -14,7 +14,6 @@ from typing import IO, Any, Final
 import duckdb
 import pyarrow as pa
 
-from ledger.storage.background import stand_back
 from ledger.core.errors import Code, LedgerError
 from ledger.core.keyhistory import KeyHistory
 from ledger.core.ranges import parse_ranges
@@ -25,6 +24,7 @@ from ledger.forensics.views import load_views
 from ledger.records.columns import column_name
 from ledger.records.members import CONTENTS as CONTENT_PATHS
 from ledger.records.members import PERSONS as PERSON_PATHS
+from ledger.storage.background import stand_back
 from ledger.storage.contents import parse_columns
 from ledger.storage.manifest import CONTENTS, ENTRIES, FACTS, FileInfo
 from ledger.storage.parquet import CONTENTS_SCHEMA, ParquetReader
