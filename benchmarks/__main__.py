@@ -29,6 +29,7 @@ PARTS = (
     "analysts",
     "signers",
     "prove",
+    "waits",
 )
 DEFAULTS = Options()
 

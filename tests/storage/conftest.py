@@ -1,11 +1,14 @@
-"""An object store for the tests that need one."""
+"""An object store for the tests that need one, and a log as in tests/log."""
 
 import socket
 import uuid
 
 import pytest
 
+from tests.log.conftest import data
 from tests.storage.s3 import Server
+
+__all__ = ["data"]
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import pytest
 from ledger.log.log import Log
 from ledger.storage.layout import hot_path, wal_of
 from ledger.storage.wal import make_wal
-from tests.log.conftest import data, post, record  # noqa: F401 - a fixture
+from tests.log.conftest import post, record
 
 EXTENTS = 0x80000
 
