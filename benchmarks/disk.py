@@ -5,14 +5,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from ledger.storage.wal import make_wal
-
 ANCHOR_BYTES = 4096
 
 
-def paced(
-    folder: Path, commit_bytes: int, per_second: float, seconds: float, *, wal: bool = True
-) -> list[tuple[float, float]]:
+def paced(folder: Path, commit_bytes: int, per_second: float, seconds: float) -> list[tuple[float, float]]:
     """Write at a pace, with nothing else in this process.
 
     Args:
@@ -20,15 +16,12 @@ def paced(
         commit_bytes: of each append.
         per_second: how often.
         seconds: for so long.
-        wal: in a file as the ledger makes its WAL, not as any program makes one.
 
     Returns:
         When each pair of writes began (seconds from the first) and how long it took (seconds).
     """
     data, took = os.urandom(commit_bytes), []
     with tempfile.TemporaryDirectory(dir=folder) as place:
-        if wal:
-            make_wal(Path(place) / "log")
         log = os.open(Path(place) / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         anchor = os.open(Path(place) / "anchor", os.O_RDWR | os.O_CREAT, 0o600)
         try:

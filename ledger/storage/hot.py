@@ -24,7 +24,6 @@ from ledger.storage.files import sync_folder
 from ledger.storage.layout import wal_of
 from ledger.storage.schema import PERSON_SCHEMA, ROW_SCHEMA, Known, Row
 from ledger.storage.torn import connect_whole
-from ledger.storage.wal import make_wal
 
 READ_BATCH_ROWS = 2_000
 READ_BATCH_BYTES = 32 * 1024 * 1024  # of contents
@@ -64,7 +63,8 @@ class HotFile:
         Raises:
             LedgerError: `storage-failed` when DuckDB cannot open it.
         """
-        self.path, self.grown = path, 0
+        self.path = path
+        self.grown = 0
         self._reading = threading.Lock()
         self._closed = False
         self._open()
@@ -119,13 +119,13 @@ class HotFile:
         """
         try:
             batch = _rows_table(rows, checkpoint)
-            if not self._named:
-                make_wal(wal_of(self.path))
             self._insert(batch, persons)
             self._newest_person = max((seq for seq, _ in persons), default=self._newest_person)
             self.grown += batch.nbytes
             if not self._named:
-                sync_folder(self.path.parent)  # DuckDB syncs the WAL, and leaves its name to chance
+                sync_folder(
+                    self.path.parent
+                )  # DuckDB made the WAL anew, synced it, and left its name to chance
                 self._named = True
         except (duckdb.Error, MemoryError, RuntimeError, OSError) as error:
             raise StoreFailed(str(error)) from error

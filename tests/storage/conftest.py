@@ -1,14 +1,11 @@
-"""An object store for the tests that need one, and a log as in tests/log."""
+"""An object store for the tests that need one."""
 
 import socket
 import uuid
 
 import pytest
 
-from tests.log.conftest import data
 from tests.storage.s3 import Server
-
-__all__ = ["data"]
 
 
 @pytest.fixture(scope="session")
