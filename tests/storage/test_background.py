@@ -8,7 +8,8 @@ import sys
 import pytest
 
 ASK = """
-import ctypes, os, struct
+import ctypes, os, struct, sys
+os.sched_setscheduler(0, getattr(os, sys.argv[1]), os.sched_param(0))
 from ledger.storage.background import SLICE_NS, stand_back
 stand_back(7)
 told = ctypes.create_string_buffer(48)
@@ -23,12 +24,25 @@ def kernel() -> tuple[int, ...]:
     return tuple(int(part) for part in os.uname().release.split(".")[:2])
 
 
-@pytest.mark.skipif(
+def told(policy: str) -> tuple[int, int, bool]:
+    """Policy, niceness and whether the slice is a long one, of a process that began with this policy."""
+    command = [sys.executable, "-c", ASK, policy]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    return int(said[0]), int(said[1]), said[2] == "True"
+
+
+on_linux = pytest.mark.skipif(
     sys.platform != "linux" or platform.machine() not in ("x86_64", "aarch64"), reason="says it to Linux"
 )
+
+
+@on_linux
 def test_it_is_nicer_and_asks_for_long_slices():
-    nice = os.nice(0)
-    told = subprocess.run([sys.executable, "-c", ASK], capture_output=True, text=True, check=True).stdout
-    policy, now, long = told.split()
-    assert (policy, int(now)) == ("0", min(19, nice + 7))
-    assert (long == "True") is (kernel() >= (6, 12))
+    nice = min(19, os.nice(0) + 7)
+    assert told("SCHED_OTHER") == (os.SCHED_OTHER, nice, kernel() >= (6, 12))
+
+
+@on_linux
+def test_a_policy_that_the_operator_chose_stays():
+    policy, nice, _ = told("SCHED_BATCH")
+    assert (policy, nice) == (os.SCHED_BATCH, min(19, os.nice(0) + 7))
